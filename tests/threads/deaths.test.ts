@@ -1,10 +1,11 @@
 /** Front threads die, and hang, while uploads are under way: nothing that was acknowledged is lost, and they come back. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { setTimeout as later } from "node:timers/promises"
 import { MIB } from "@hayloft/base/limits.js"
 import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { bodyBytes } from "../../sim/world/bodies.js"
-import { exchange } from "../../conformance/raw-client.js"
 import { elements, text } from "../../conformance/xml.js"
 import { noNode24 } from "../harness/new-node.js"
 import { until, UNTIL_MS_MAX } from "@hayloft/base/seams/clock/testing-until.js"
@@ -14,8 +15,21 @@ const BUCKET = "deaths"
 const ARGS = ["--block-size", "1M", "--log-level", "warn"]
 const SIZES = { small: 700, medium: 300_000, large: 5 * MIB } as const
 const WHOLE_BYTES = 4 * MIB
+/** All bodies are parts of it: to compute each one costs more than its request. */
+const NOISE = bodyBytes("noise", SIZES.large + MIB)
+/** The next body begins so much later. */
+const NEXT_BODY_BYTES = 4_099
+let bodies = 0
+const nextBody = (bytes: number): Buffer => {
+  const from = (NEXT_BODY_BYTES * (bodies += 1)) % MIB
+  return NOISE.subarray(from, from + bytes)
+}
 /** A client whose connection was refused leaves the processor to the threads that start. */
 const REFUSED_PAUSE_MS = 20
+/** Writers would keep the processor busy otherwise: a thread ends under the requests that are under way. */
+const WRITTEN_PAUSE_MS = 20
+const ROUNDS = runsOf(2)
+const DEATHS = ["exit", "throw", "memory", "hang"] as const
 /** How many bytes of an upload have arrived. */
 const STATES = { "no body": 0, "three blocks": 3 * MIB, "all but a byte": WHOLE_BYTES - 1 } as const
 
@@ -39,7 +53,7 @@ async function uploadsThrough(store: FrontedStore, front: string, how: Death): P
   const uploads: Upload[] = []
   for (const [state, sentBytes] of Object.entries(STATES)) {
     const key = `${how} ${front} ${state}`
-    const [body, connection] = [bodyBytes(key, WHOLE_BYTES), await store.to(front)]
+    const [body, connection] = [nextBody(WHOLE_BYTES), await store.to(front)]
     await store.begin(connection, "PUT", { bucket: BUCKET, key, body }, sentBytes)
     uploads.push({ key, body, sentBytes, connection })
   }
@@ -50,7 +64,7 @@ async function uploadsThrough(store: FrontedStore, front: string, how: Death): P
 async function partThrough(store: FrontedStore, front: string, key: string): Promise<string> {
   const started = await store.client.call("POST", { bucket: BUCKET, key, query: "uploads" })
   const uploadId = text(started.text, "UploadId") ?? ""
-  const [body, query] = [bodyBytes("part", WHOLE_BYTES), `partNumber=1&uploadId=${uploadId}`]
+  const [body, query] = [nextBody(WHOLE_BYTES), `partNumber=1&uploadId=${uploadId}`]
   await store.begin(await store.to(front), "PUT", { bucket: BUCKET, key, query, body }, 2 * MIB)
   return uploadId
 }
@@ -74,7 +88,7 @@ async function endOne(store: FrontedStore, how: Death, there: Map<string, Buffer
   for (const { front, connection } of [dying, staying]) {
     for (const [size, bytes] of Object.entries(SIZES)) {
       const key = `${how} ${front} ${size}`
-      const body = bodyBytes(key, bytes)
+      const body = nextBody(bytes)
       assert.equal((await store.on(connection, "PUT", { bucket: BUCKET, key, body })).status, 200)
       own.set(key, body)
     }
@@ -116,72 +130,74 @@ async function endOne(store: FrontedStore, how: Death, there: Map<string, Buffer
   return [...lost.filter(({ sentBytes }) => sentBytes > 0).map(({ key }) => key), parts]
 }
 
-for (const how of ["exit", "throw", "memory", "hang"] as const) {
-  test(`a front thread ends while uploads are under way (${how})`, { skip: noNode24 }, () => {
-    // Beside the options of all processes of tests, without which the program has no code cache. With less memory, the process
-    // itself would only collect garbage.
-    const options = `${process.env["NODE_OPTIONS"] ?? ""} --max-old-space-size=192`
-    const env = how === "memory" ? { NODE_OPTIONS: options } : {}
-    return withFronts({ threads: 2, folders: 3, args: ARGS, env }, async store => {
-      assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
-      const there = new Map<string, Buffer>()
-      const left = await endOne(store, how, there)
+/** Repeats what fails while all threads end, again and again. */
+async function endAll(store: FrontedStore): Promise<void> {
+  const { client } = store
+  const ended = (): number => store.server.log.match(/front_thread_ended/g)?.length ?? 0
+  const endedBefore = ended()
+  const written = new Map<string, Buffer>()
+  let [isOver, failures] = [false, 0]
+  const sizes = Object.values(SIZES)
+  const write = async (writer: number): Promise<void> => {
+    for (let number = 0; !isOver; number += 1) {
+      const key = `${writer}/${number % 6}`
+      const body = nextBody(sizes[number % sizes.length] ?? 0)
+      const isWritten = async (): Promise<boolean> => {
+        const answer = await client.call("PUT", { bucket: BUCKET, key, body }).catch(() => undefined)
+        if (answer?.status === 200) return true
+        failures += 1
+        return false
+      }
+      await until("a write is acknowledged", isWritten, REFUSED_PAUSE_MS)
+      written.set(key, body)
+      await later(WRITTEN_PAUSE_MS)
+    }
+  }
+  const writing = [0, 1, 2, 3].map(write)
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const each = await store.untilEach(2)
+    const before = written.size + failures
+    await Promise.all(each.map(({ connection }) => store.end(connection, "exit")))
+    await until("clients notice", () => written.size + failures > before)
+  }
+  await store.untilEach(2)
+  isOver = true
+  await Promise.all(writing)
+  assert.equal(ended() - endedBefore, 2 * ROUNDS)
+  assert.ok(failures > 0)
+  await checkThere(store, written)
+}
+
+/** The thread is busy for a moment, and goes on. */
+async function stayBusy(store: FrontedStore): Promise<void> {
+  const loggedBefore = store.server.log.length
+  const { front, connection } = await store.open()
+  const answer = store.on(connection, "GET", { headers: { "x-die": "busy" } })
+  // Timers of the process look after the thread meanwhile.
+  await Promise.all(Array.from({ length: 60 }, () => store.server.metrics()))
+  assert.equal(frontOf(await answer).front, front)
+  assert.doesNotMatch(store.server.log.slice(loggedBefore), /front_thread_silent/)
+}
+
+test("front threads end in every way while uploads are under way, one and all of them", { skip: noNode24 }, t => {
+  // Beside the options of all processes of tests, without which the program has no code cache. With less memory, the process
+  // itself would only collect garbage.
+  const env = { NODE_OPTIONS: `${process.env["NODE_OPTIONS"] ?? ""} --max-old-space-size=192` }
+  return withFronts({ threads: 2, folders: 3, args: ARGS, env }, async store => {
+    assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
+    const [there, left] = [new Map<string, Buffer>(), new Set<string>()]
+    for (const how of DEATHS)
+      await t.test(`one thread ends (${how})`, async () => {
+        for (const key of await endOne(store, how, there)) left.add(key)
+      })
+    await t.test("the next process finds whatever they have left on the devices, and nothing else", async () => {
       assert.equal(await store.server.stop(), 0)
       await store.server.launch()
       await checkThere(store, there)
-      // Whatever the thread has left on the devices is found, and is all that is left.
-      await until("it is pending", async () => (await pendingKeys(store)).length >= left.length)
+      await until("it is pending", async () => (await pendingKeys(store)).length >= left.size)
       assert.deepEqual([...(await pendingKeys(store))].sort(), [...left].sort())
     })
+    await t.test("all end at once, again and again, while clients repeat what fails", () => endAll(store))
+    await t.test("one that is busy for a moment is not ended, however often metrics are read", () => stayBusy(store))
   })
-}
-
-test("all front threads end at once, again and again, while clients repeat what fails", { skip: noNode24 }, () =>
-  withFronts({ threads: 2, args: ARGS }, async store => {
-    assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
-    const { client } = store
-    const written = new Map<string, Buffer>()
-    let [isOver, failures] = [false, 0]
-    const sizes = Object.values(SIZES)
-    const write = async (writer: number): Promise<void> => {
-      for (let number = 0; !isOver; number += 1) {
-        const key = `${writer}/${number % 6}`
-        const body = bodyBytes(`${key} ${number}`, sizes[number % sizes.length] ?? 0)
-        const isWritten = async (): Promise<boolean> => {
-          const answer = await client.call("PUT", { bucket: BUCKET, key, body }).catch(() => undefined)
-          if (answer?.status === 200) return true
-          failures += 1
-          return false
-        }
-        await until("a write is acknowledged", isWritten, REFUSED_PAUSE_MS)
-        written.set(key, body)
-      }
-    }
-    const writing = [0, 1, 2, 3].map(write)
-    for (let round = 0; round < 3; round += 1) {
-      const each = await store.untilEach(2)
-      const before = written.size + failures
-      await Promise.all(each.map(({ connection }) => store.end(connection, "exit")))
-      await until("clients notice", () => written.size + failures > before)
-    }
-    await store.untilEach(2)
-    isOver = true
-    await Promise.all(writing)
-    assert.equal(store.server.log.match(/front_thread_ended/g)?.length, 6)
-    assert.ok(failures > 0)
-    await checkThere(store, written)
-  }),
-)
-
-test("a thread that is busy for a moment is not ended, however often metrics are read", { skip: noNode24 }, () =>
-  withFronts({ threads: 1 }, async store => {
-    const { request } = store.client.prepare("GET", { headers: { "x-die": "busy" } })
-    const { front } = await store.open()
-    const answer = exchange(store.client.endpoint, request)
-    // Timers of the process look after the thread meanwhile.
-    const reading = Array.from({ length: 60 }, () => store.server.metrics())
-    await Promise.all(reading)
-    assert.equal(frontOf(await answer).front, front)
-    assert.doesNotMatch(store.server.log, /front_thread_silent/)
-  }),
-)
+})

@@ -19,6 +19,12 @@ const BUCKET = "stops"
 /** Signals within a second of the first one are copies of it. */
 const SIGNAL_EVERY_MS = 100
 const BODY = bodyBytes("upload", 2 * MIB)
+/** One ends its request, one is too slow, and one hangs. */
+const THREADS = 3
+
+const LONG_DRAIN = { HAYLOFT_DRAIN_SECONDS: "3600", HAYLOFT_STOP_TIMEOUT: "1h" } as const
+const NO_DRAIN = { HAYLOFT_DRAIN_SECONDS: "0", HAYLOFT_STOP_TIMEOUT: "12s" } as const
+const WITH_TIMER = { FILTER_TIMER: "1" } as const
 
 const terminate = ({ server }: FrontedStore): boolean => process.kill(server.pid, "SIGTERM")
 
@@ -37,74 +43,79 @@ const health = async (store: FrontedStore): Promise<number | undefined> => {
   return answer?.status
 }
 
-test("during the drain the S3 port is not ready, and serves; requests of all threads end", { skip: noNode24 }, () =>
-  withFronts({ threads: 3, args: ["--drain-seconds", "3600", "--stop-timeout", "1h"] }, async store => {
-    const uploads = await halves(store, 3)
-    assert.equal(await health(store), 200)
-    const ended = store.server.exited
+async function drains(store: FrontedStore): Promise<void> {
+  const uploads = await halves(store, THREADS)
+  assert.equal(await health(store), 200)
+  const ended = store.server.exited
+  terminate(store)
+  await until("the S3 port is not ready", async () => (await health(store)) === 503)
+  assert.equal((await store.client.call("GET", { bucket: BUCKET })).status, 200)
+  const [first, ...others] = uploads
+  assert.ok(first)
+  await first.connection.write(BODY.subarray(MIB))
+  assert.equal((await first.connection.read("PUT")).status, 200)
+  for (const { connection } of others) {
+    await connection.write(BODY.subarray(MIB))
+    assert.equal((await connection.read("PUT")).status, 200)
+  }
+  // A second signal ends the drain.
+  const isClosed = (): boolean => {
+    if (/port_closed/.test(store.server.log)) return true
     terminate(store)
-    await until("the S3 port is not ready", async () => (await health(store)) === 503)
-    assert.equal((await store.client.call("GET", { bucket: BUCKET })).status, 200)
-    const [first, ...others] = uploads
-    assert.ok(first)
-    await first.connection.write(BODY.subarray(MIB))
-    assert.equal((await first.connection.read("PUT")).status, 200)
-    for (const { connection } of others) {
-      await connection.write(BODY.subarray(MIB))
-      assert.equal((await connection.read("PUT")).status, 200)
-    }
-    // A second signal ends the drain.
-    const isClosed = (): boolean => {
-      if (/port_closed/.test(store.server.log)) return true
-      terminate(store)
-      return false
-    }
-    await until("the port is closed", isClosed, SIGNAL_EVERY_MS)
-    assert.equal(await ended, 0)
-    await store.server.launch()
-    for (const { front } of uploads) {
-      const { status, body } = await store.client.call("GET", { bucket: BUCKET, key: front })
-      assert.ok(status === 200 && body.equals(BODY), `${front}: ${status}`)
-    }
-  }),
-)
+    return false
+  }
+  await until("the port is closed", isClosed, SIGNAL_EVERY_MS)
+  assert.equal(await ended, 0)
+  await store.server.launch(undefined, { ...NO_DRAIN, ...WITH_TIMER })
+  for (const { front } of uploads) {
+    const { status, body } = await store.client.call("GET", { bucket: BUCKET, key: front })
+    assert.ok(status === 200 && body.equals(BODY), `${front}: ${status}`)
+  }
+}
 
-test(
-  "requests end after the port has closed, those that take longer are cut, and a hang is ended",
-  { skip: noNode24 },
-  () =>
-    withFronts({ threads: 3, args: ["--stop-timeout", "12s"], env: { FILTER_TIMER: "1" } }, async store => {
-      const [ending, stuck, hung] = await halves(store, 3)
-      assert.ok(ending && stuck && hung)
-      const hanging = await store.to(hung.front)
-      const ended = store.server.exited
-      void store.end(hanging, "hang")
-      terminate(store)
-      await until("it stops", () => / stopping /.test(store.server.log))
-      await ending.connection.write(BODY.subarray(MIB))
-      assert.equal((await ending.connection.read("PUT")).status, 200)
-      assert.equal((await store.server.admin("GET", "/health/ready")).status, 503)
-      assert.equal(await ended, 0)
-      assert.ok(await stuck.connection.waitClosed(UNTIL_MS_MAX))
-      assert.match(store.server.log, /requests_cut thread=front-\d server=s3 finished=0 cut=1\n/)
-      assert.match(store.server.log, /hayloft: stopped\n$/)
-    }),
-)
+async function cuts(store: FrontedStore): Promise<void> {
+  const stoppedBefore = store.server.log.length
+  const log = (): string => store.server.log.slice(stoppedBefore)
+  const [ending, stuck, hung] = await halves(store, THREADS)
+  assert.ok(ending && stuck && hung)
+  const hanging = await store.to(hung.front)
+  const ended = store.server.exited
+  void store.end(hanging, "hang")
+  terminate(store)
+  await until("it stops", () => / stopping /.test(log()))
+  await ending.connection.write(BODY.subarray(MIB))
+  assert.equal((await ending.connection.read("PUT")).status, 200)
+  assert.equal((await store.server.admin("GET", "/health/ready")).status, 503)
+  assert.equal(await ended, 0)
+  assert.ok(await stuck.connection.waitClosed(UNTIL_MS_MAX))
+  assert.match(log(), /requests_cut thread=front-\d server=s3 finished=0 cut=1\n/)
+  assert.match(log(), /hayloft: stopped\n$/)
+}
 
-test("SIGTERM while a thread is being started again", { skip: noNode24 }, () =>
-  withFronts({ threads: 2 }, async store => {
-    for (const waits of [false, true]) {
-      const [dying] = await store.toEach(2)
-      assert.ok(dying)
-      const told = store.server.log.length
-      await store.end(dying.connection, "exit")
-      await until("its end is told", () => store.server.log.slice(told).includes("front_thread_ended"))
-      // A hurried restart comes after a sixteenth of a second.
-      if (waits) await later(80)
-      assert.equal(await store.server.stop(), 0, store.server.log)
-      assert.match(store.server.log, /hayloft: stopped\n$/)
-      await store.server.launch()
-    }
+async function stopsWhileOneStarts(store: FrontedStore): Promise<void> {
+  for (const waits of [false, true]) {
+    await store.server.launch(undefined, NO_DRAIN)
+    const [dying] = await store.toEach(2)
+    assert.ok(dying)
+    const told = store.server.log.length
+    await store.end(dying.connection, "exit")
+    await until("its end is told", () => store.server.log.slice(told).includes("front_thread_ended"))
+    // A hurried restart comes after a sixteenth of a second.
+    if (waits) await later(80)
+    assert.equal(await store.server.stop(), 0, store.server.log)
+    assert.match(store.server.log.slice(told), /hayloft: stopped\n$/)
+  }
+}
+
+test("SIGTERM of a process with front threads, in each state of them", { skip: noNode24 }, t =>
+  withFronts({ threads: THREADS, env: LONG_DRAIN }, async store => {
+    await t.test("during the drain the S3 port is not ready, and serves; requests of all threads end", () =>
+      drains(store),
+    )
+    await t.test("requests end after the port has closed, those that take longer are cut, and a hang is ended", () =>
+      cuts(store),
+    )
+    await t.test("while a thread is being started again", () => stopsWhileOneStarts(store))
   }),
 )
 
