@@ -108,12 +108,18 @@ interface Building {
   readonly signal: AbortSignal
 }
 
+const SERVE = "serve"
+
+function addServe(program: Command, io: CliIo, signal: AbortSignal): void {
+  addServeOptions(program.command(SERVE).description("run the store"))
+    .allowExcessArguments(false)
+    .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
+}
+
 /** Commands on the store itself and its devices. */
 function addStoreCommands({ program, plain, io, signal }: Building): void {
   const store = (options: StoreCommandOptions) => new StoreCommands(io, options, signal)
-  addServeOptions(program.command("serve").description("run the store"))
-    .allowExcessArguments(false)
-    .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
+  addServe(program, io, signal)
   addMinioServer(program, io, signal)
   plain.addTo(program, "", "status")
   addHealthCommand(program, io, signal)
@@ -170,9 +176,9 @@ function addAccessCommands({ program, plain, io, signal }: Building): void {
   plain.group(program, "master-key")
 }
 
-/** Builds the whole program; `signal` ends the running command. */
-export function buildProgram(io: CliIo, signal: AbortSignal): Command {
-  const program = new Command("hayloft")
+/** The program without its commands. */
+const newProgram = (io: CliIo): Command =>
+  new Command("hayloft")
     .description("An S3-compatible object store for data that must not be lost.")
     .exitOverride()
     .configureOutput({
@@ -183,6 +189,10 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
     .version(versionText(), "--version", "the same as the command version")
     .helpCommand("help [COMMAND]", "the same as COMMAND --help")
     .showSuggestionAfterError(true)
+
+/** Builds the whole program; `signal` ends the running command. */
+export function buildProgram(io: CliIo, signal: AbortSignal): Command {
+  const program = newProgram(io)
   const building = { program, plain: new PlainCommands(io, signal), io, signal }
   addStoreCommands(building)
   addBucketCommands(building)
@@ -191,9 +201,17 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   return program
 }
 
+/** The program for a command line. A store starts without the other commands: to build them takes a twentieth of its start. */
+function programFor([command]: readonly string[], io: CliIo, signal: AbortSignal): Command {
+  if (command !== SERVE) return buildProgram(io, signal)
+  const program = newProgram(io)
+  addServe(program, io, signal)
+  return program
+}
+
 /** Runs one command line (without node and script). Resolves with the exit code; never rejects. */
 export async function run(args: readonly string[], io: CliIo, signal: AbortSignal): Promise<number> {
-  const program = buildProgram(io, signal)
+  const program = programFor(args, io, signal)
   try {
     await program.parseAsync([...serverFirst(args)], { from: "user" })
     return EXIT_CODES.ok.code

@@ -25,8 +25,7 @@ interface Waiting {
 }
 
 export class SmallBodyMd5 {
-  private readonly batch: Md5Batch
-  private readonly memory: Uint8Array
+  private batched: { readonly batch: Md5Batch; readonly memory: Uint8Array } | undefined
   private waiting: Waiting[] = []
   /** PUTs that have their digest and have not ended. */
   private inProgress = 0
@@ -35,10 +34,13 @@ export class SmallBodyMd5 {
   constructor(
     private readonly clock: Clock,
     private readonly bytesMax: number,
-  ) {
-    const memory = wasmMemory(MD5_SCRATCH_BYTES + BATCH_BODIES * bytesMax)
-    this.batch = new Md5Batch(memory, 0)
-    this.memory = new Uint8Array(memory.buffer)
+  ) {}
+
+  /** Made for the first batch: its code is generated, which is not worth its time at each start. */
+  private batchNow() {
+    if (this.batched !== undefined) return this.batched
+    const memory = wasmMemory(MD5_SCRATCH_BYTES + BATCH_BODIES * this.bytesMax)
+    return (this.batched = { batch: new Md5Batch(memory, 0), memory: new Uint8Array(memory.buffer) })
   }
 
   /** Runs `work` of a PUT of up to `bytesMax` with its digest; the PUT is in progress until `work` has ended. */
@@ -86,14 +88,15 @@ export class SmallBodyMd5 {
     this.inProgress += waiting.length
     const [first, ...others] = waiting
     if (first && others.length === 0) return first.resolve(md5Alone(first.bytes))
+    const { batch, memory } = this.batchNow()
     for (const [i, { bytes, resolve }] of waiting.entries()) {
       const at = MD5_SCRATCH_BYTES + i * this.bytesMax
-      this.memory.set(bytes, at)
-      const body = this.batch.join()
+      memory.set(bytes, at)
+      const body = batch.join()
       body.add(at, bytes.length)
-      this.batch.digest(body, md5 => resolve(must(md5, "a small body does not leave its batch")))
+      batch.digest(body, md5 => resolve(must(md5, "a small body does not leave its batch")))
     }
-    while (this.batch.work());
+    while (batch.work());
   }
 }
 
