@@ -19,12 +19,15 @@ const ROUNDS = ["first", "second"]
 const BACKUPS = ["--metadata-backup-every", "1s"]
 
 const statusOf = async (server: ServerProcess): Promise<string> => JSON.stringify(await server.report("/v1/status"))
-const isOver = async (server: ServerProcess): Promise<boolean> =>
-  (await statusOf(server)).includes('"isEncryptedAtRest":true')
+const OVER = '"isEncryptedAtRest":true'
+const isOver = async (server: ServerProcess): Promise<boolean> => (await statusOf(server)).includes(OVER)
 
 /** Waits until the status has this text, or the store is encrypted. */
 async function untilShown(server: ServerProcess, text: RegExp): Promise<void> {
-  const isSo = async () => text.test(await statusOf(server)) || (await isOver(server))
+  const isSo = async () => {
+    const status = await statusOf(server)
+    return text.test(status) || status.includes(OVER)
+  }
   await until(async () => `it says ${text}: ${await stuckOf(server)}`, isSo)
 }
 
@@ -35,7 +38,7 @@ async function stuckOf(server: ServerProcess): Promise<string> {
   return [await statusOf(server), pending, ...warnings].join("\n")
 }
 
-const untilConverted = (server: ServerProcess): Promise<void> => untilShown(server, /"isEncryptedAtRest":true/)
+const untilConverted = (server: ServerProcess): Promise<void> => untilShown(server, new RegExp(OVER))
 
 interface PlainStore {
   readonly at: (name: string) => string
