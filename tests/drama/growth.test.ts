@@ -11,12 +11,14 @@ import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { SYSTEM_BUCKET_ID } from "@hayloft/objects/index.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { HURRIED_JOBS, ServerProcess } from "../harness/server.js"
-import { Clients, SLOW_PACE, usedServer } from "./clients.js"
+import { Clients, usedServer, type Pace } from "./clients.js"
 import { Operator } from "./operator.js"
 import { movedShare, problemsOf, readShards, describePlaces, type Shards } from "./shards.js"
 
 const WHOLE_MS = 300_000
 const COLLECTED_MS = 90_000
+/** Clients only have to be there while shards move, which takes minutes on a busy machine. */
+const PACE: Pace = { clients: 4, restMs: 1_000 }
 const FILLED = "filled"
 const FILLED_KEYS = Array.from({ length: 60 }, (_, number) => `object ${number}`)
 /** Large enough to be stored in a block. */
@@ -41,7 +43,7 @@ class Growth {
     return withFolder(async root => {
       const folders = dataFolders(root, count)
       const server = await ServerProcess.start({ folders, env: HURRIED_JOBS, args: ["--log-level", "warn", ...args] })
-      const clients = new Clients(usedServer(server), TEST_SEED, undefined, SLOW_PACE)
+      const clients = new Clients(usedServer(server), TEST_SEED, undefined, PACE)
       const growth = new Growth(root, folders, server, clients, new Operator(server, () => undefined))
       try {
         await clients.makeBuckets()

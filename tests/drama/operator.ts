@@ -9,6 +9,8 @@ export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
 export type Device = Status["devices"][number]
 
 const LOOK_EVERY_MS = 300
+/** Looks use a quarter of the time at most: each computes a whole status. */
+const REST_OF_LOOKS = 3
 /** Short enough not to miss a layout transition between two polls. */
 const LOOKS_IN_A_ROW = 2
 
@@ -109,6 +111,7 @@ export class Operator {
     const deadlineMs = performance.now() + timeoutMs
     let [quiet, last] = [0, ""]
     for (;;) {
+      const beganMs = performance.now()
       const status = await this.status()
       const why = whyNot(status)
       quiet = why === undefined ? quiet + 1 : 0
@@ -119,7 +122,7 @@ export class Operator {
         const facts = JSON.stringify({ safety, repair, reencoding, jobs })
         throw new Error(`not ${what} after ${timeoutMs} ms: ${last}\n${facts}`)
       }
-      await later(LOOK_EVERY_MS)
+      await later(Math.max(LOOK_EVERY_MS, REST_OF_LOOKS * (performance.now() - beganMs)))
     }
   }
 
