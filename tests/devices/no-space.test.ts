@@ -34,7 +34,7 @@ const START_DISK_MIB = 80
 const TINY_DISK_MIB = 64
 /** The objects that clients wrote on the smallest disk, in an order that depends on a seed. */
 const TINY_SEED = 7
-const TINY_SIZES = [100_000, 30_000, 3_000] as const
+const TINY_SIZES = [300_000, 90_000, 3_000] as const
 const PART_BYTES = 5 * MIB
 /** So many large objects stay: one more fits beside the reserve even if other programs have taken all of it but the ballast. */
 const LARGE_STAYING = 4
