@@ -23,6 +23,7 @@ import {
   S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
+import { BACKUP } from "@hayloft/admin/store/store-schemas.js"
 import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { StoreProcess } from "@hayloft/client/testing-store-process.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
@@ -31,13 +32,14 @@ import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 import { HAYLOFT } from "../harness/server.js"
-import { areSettled, statusOf, writeWhole } from "./stores.js"
+import { areSettled, writeWhole } from "./stores.js"
 
 const NODES = 3
 /** Objects of up to 4 KiB are only in rows. */
 const SIZES = [0, 10, 4_096, 4_097, 5_000_007]
 const [LARGE, SMALL, PART_BYTES] = [60_000, 100, 5 * 1024 * 1024]
-const [OFTEN, RARELY] = ["1s", "1h"]
+/** So that there is none but the one that is ordered. */
+const BACKUP_EVERY = "1h"
 const PLAIN = "plain"
 const VERSIONED = "versioned"
 const PROBES = "probes"
@@ -87,8 +89,7 @@ class DoomedNodes {
     const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:2+1", ...args], true)
     const doomed = new DoomedNodes(nodes)
     try {
-      // Any of them may back the metadata up: a busy machine moves the job.
-      for (let i = 0; i < NODES; i += 1) await (await nodes.add(1)).start(["--metadata-backup-every", OFTEN])
+      for (let i = 0; i < NODES; i += 1) await (await nodes.add(1)).start(["--metadata-backup-every", BACKUP_EVERY])
       doomed.clients.push(...nodes.all.map(({ access }) => clientOf(access)))
       await areSettled(nodes.at(1), NODES)
       await nodes.at(1).client.createBucket(PROBES)
@@ -164,31 +165,22 @@ class DoomedNodes {
     }
   }
 
-  /** Waits for a backup that began after now, and makes no more of them: the nodes are restarted. */
+  /** Orders a backup, and waits until it is complete. A process that takes the work over has not received the order. */
   async backUp(): Promise<void> {
-    let last = Date.now()
-    // The first one may have begun before.
-    for (const which of ["first", "second"]) {
-      let latest = last
-      await until(`the ${which} backup is made`, async () => (latest = await this.latestBackup()) > last, LOOK_MS)
-      last = latest
+    const admin = await this.nodes.at(1).admin()
+    try {
+      const order = async () => BACKUP.parse(await admin.post("/v1/backup", {}))
+      let ordered = await order()
+      const isComplete = async (): Promise<boolean> => {
+        const { process, isOrdered } = BACKUP.parse(await admin.get("/v1/backup"))
+        if (process === ordered.process) return !isOrdered
+        ordered = await order()
+        return false
+      }
+      await until("the backup is complete", isComplete, LOOK_MS)
+    } finally {
+      admin.close()
     }
-    for (const node of this.nodes.all) {
-      await node.stop()
-      await node.start(["--metadata-backup-every", RARELY])
-      await areSettled(node, NODES)
-    }
-    await writeWhole(this.nodes.all, PROBES, NODES)
-  }
-
-  /** Only the node that makes them knows. */
-  private async latestBackup(): Promise<number> {
-    const times = this.nodes.all.map(async node => {
-      const { jobs } = await statusOf(node)
-      const { progress = "" } = jobs.find(({ name }) => name === "metadata-backup") ?? {}
-      return Date.parse(/^the last snapshot is from ([^,]+),/.exec(progress)?.[1] ?? "") || 0
-    })
-    return Math.max(...(await Promise.all(times)))
   }
 
   /** Makes the changes that no backup contains. */
