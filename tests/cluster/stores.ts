@@ -2,7 +2,8 @@
 import { UNDELETE_STATUS } from "@hayloft/features/undelete/status.js"
 import assert from "node:assert/strict"
 import { setTimeout as wait } from "node:timers/promises"
-import { LOCATED_OBJECT, STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { LOCATED_OBJECT } from "@hayloft/admin/store/placement-schemas.js"
+import * as STORE_SCHEMAS from "@hayloft/admin/store/store-schemas.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 

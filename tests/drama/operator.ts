@@ -1,7 +1,7 @@
 /** An operator at the command line of a running store: commands that change it, and checks of its state. */
 import { setTimeout as later } from "node:timers/promises"
 import type { z } from "zod"
-import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import * as STORE_SCHEMAS from "@hayloft/admin/store/store-schemas.js"
 import type { ServerProcess } from "../harness/server.js"
 import { placeName } from "./shards.js"
 

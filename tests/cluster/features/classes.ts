@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { GetObjectCommand, PutObjectCommand, S3Client, type StorageClass } from "@aws-sdk/client-s3"
-import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import * as STORE_SCHEMAS from "@hayloft/admin/store/store-schemas.js"
 import type { TestNode } from "../../harness/nodes.js"
 import { areReencoded, isSettled, post } from "../stores.js"
 import { asked, eventually, type Feature } from "./scene.js"

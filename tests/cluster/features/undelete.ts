@@ -1,7 +1,7 @@
 /** Undelete: enabled at one node, it keeps what another deletes, and each shows and restores it. */
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
-import { DELETED_OBJECTS, PURGED, RESTORED, RESTORED_PREFIX } from "@hayloft/admin/index.js"
+import { DELETED_OBJECTS, PURGED, RESTORED, RESTORED_PREFIX } from "@hayloft/features/undelete/schemas.js"
 import type { TestNode } from "../../harness/nodes.js"
 import { statusSays } from "../stores.js"
 import { asked, bytesOf, type Feature } from "./scene.js"
