@@ -9,13 +9,12 @@ import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import type { z } from "zod"
-import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import * as STORE_SCHEMAS from "@hayloft/admin/store/store-schemas.js"
 import { RemoteFailure, S3Client } from "@hayloft/client/index.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { noPostgres } from "../harness/postgres.js"
-import { HAYLOFT } from "../harness/server.js"
-import { run } from "../harness/commands.js"
+import { hayloftHere } from "../harness/command-here.js"
 import type { TestNode, TestNodes } from "../harness/nodes.js"
 import { Databases } from "../sql/databases.js"
 import { MovableStore } from "./movable-store.js"
@@ -115,7 +114,7 @@ type Entry = z.output<typeof ENTRY>
 async function reconcile(node: TestNode, folder: string): Promise<readonly Entry[]> {
   const report = join(folder, "report.jsonl")
   const where = ["--data", node.folders[0] ?? "", "--master-key-file", join(folder, "master.key"), "--report", report]
-  const command = () => run(HAYLOFT, ["cluster", "reconcile", "--yes", ...where])
+  const command = () => hayloftHere(["cluster", "reconcile", "--yes", ...where])
   let result = await command()
   for (let tries = 0; tries < START_TRIES && /out of reach|does not respond/.test(result.stderr); tries += 1) {
     await wait(LOOK_MS)
@@ -145,50 +144,53 @@ test(
   "a database that is restored halts every node; a reconciliation puts back what a store encrypted at rest has lost",
   { skip: noPostgres },
   () =>
-    withNodes({ nodes: 3, foldersEach: 1, databases, args: ["--encrypt-at-rest"] }, async (nodes, folder) => {
-      const [a, c] = [nodes.at(1), nodes.at(3)]
-      const before = new Map(["kept", "overwritten", "deleted"].map(key => [key, randomBytes(SIZE)]))
-      for (const [key, body] of before) await a.client.put({ bucket: BUCKET, key, body })
-      await a.client.createBucket(DROPPED)
-      const partUpload = await a.client.createMultipart({ bucket: BUCKET, key: "parts" })
-      const first = randomBytes(PART_BYTES)
-      const firstPart = { bucket: BUCKET, key: "parts", uploadId: partUpload, partNumber: 1, body: first }
-      const firstTag = await a.client.putPart(firstPart)
-      await databases.server.save()
-      for (const node of nodes.all) await serves(node)
-      const since = await changeEverything(nodes, partUpload)
-      await databases.server.restore()
-      for (const node of nodes.all) await isHalted(node, a)
-      for (const node of nodes.all) await refusesClients(node)
-      const entries = await reconcile(a, folder)
-      for (const node of nodes.all) await serves(node)
-      for (const [key, outcomes] of Object.entries({
-        since: ["putBack"],
-        overwritten: ["putBack"],
-        twice: ["listed", "putBack"],
-        parts: ["putBack"],
-        "by both": ["listed", "listed"],
-        multipart: ["listed"],
-        "in a newer bucket": ["listed"],
-      })) {
-        assert.deepEqual(outcomesOf(entries, key), outcomes, `${key}: ${JSON.stringify(entries)}`)
-      }
-      assert.deepEqual(
-        entries.filter(({ outcome }) => outcome === "missing"),
-        [],
-      )
-      const client = new S3Client(c.access, CLOCK, NEVER)
-      for (const key of ["kept", "deleted"]) assert.deepEqual(await bodyOf(client, key), before.get(key), key)
-      for (const key of ["since", "overwritten", "twice"])
-        assert.deepEqual(await bodyOf(client, key), since.get(key), key)
-      const { etag, contentType } = await client.head(BUCKET, "since")
-      assert.deepEqual([contentType, etag], ["text/x-test", md5(since.get("since"))])
-      const second = since.get("part 2") ?? Buffer.alloc(0)
-      await client.complete({ bucket: BUCKET, key: "parts", uploadId: partUpload, etags: [firstTag, md5(second)] })
-      assert.deepEqual(await bodyOf(client, "parts"), Buffer.concat([first, second]))
-      await client.put({ bucket: DROPPED, key: "further", body: second })
-      client.close()
-    }),
+    withNodes(
+      { nodes: 3, foldersEach: 1, databases, isHurried: true, args: ["--encrypt-at-rest"] },
+      async (nodes, folder) => {
+        const [a, c] = [nodes.at(1), nodes.at(3)]
+        const before = new Map(["kept", "overwritten", "deleted"].map(key => [key, randomBytes(SIZE)]))
+        for (const [key, body] of before) await a.client.put({ bucket: BUCKET, key, body })
+        await a.client.createBucket(DROPPED)
+        const partUpload = await a.client.createMultipart({ bucket: BUCKET, key: "parts" })
+        const first = randomBytes(PART_BYTES)
+        const firstPart = { bucket: BUCKET, key: "parts", uploadId: partUpload, partNumber: 1, body: first }
+        const firstTag = await a.client.putPart(firstPart)
+        await databases.server.save()
+        for (const node of nodes.all) await serves(node)
+        const since = await changeEverything(nodes, partUpload)
+        await databases.server.restore()
+        for (const node of nodes.all) await isHalted(node, a)
+        for (const node of nodes.all) await refusesClients(node)
+        const entries = await reconcile(a, folder)
+        for (const node of nodes.all) await serves(node)
+        for (const [key, outcomes] of Object.entries({
+          since: ["putBack"],
+          overwritten: ["putBack"],
+          twice: ["listed", "putBack"],
+          parts: ["putBack"],
+          "by both": ["listed", "listed"],
+          multipart: ["listed"],
+          "in a newer bucket": ["listed"],
+        })) {
+          assert.deepEqual(outcomesOf(entries, key), outcomes, `${key}: ${JSON.stringify(entries)}`)
+        }
+        assert.deepEqual(
+          entries.filter(({ outcome }) => outcome === "missing"),
+          [],
+        )
+        const client = new S3Client(c.access, CLOCK, NEVER)
+        for (const key of ["kept", "deleted"]) assert.deepEqual(await bodyOf(client, key), before.get(key), key)
+        for (const key of ["since", "overwritten", "twice"])
+          assert.deepEqual(await bodyOf(client, key), since.get(key), key)
+        const { etag, contentType } = await client.head(BUCKET, "since")
+        assert.deepEqual([contentType, etag], ["text/x-test", md5(since.get("since"))])
+        const second = since.get("part 2") ?? Buffer.alloc(0)
+        await client.complete({ bucket: BUCKET, key: "parts", uploadId: partUpload, etags: [firstTag, md5(second)] })
+        assert.deepEqual(await bodyOf(client, "parts"), Buffer.concat([first, second]))
+        await client.put({ bucket: DROPPED, key: "further", body: second })
+        client.close()
+      },
+    ),
 )
 
 test("a database that is restored while all nodes are off halts each of them", { skip: noPostgres }, () =>
