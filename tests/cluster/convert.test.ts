@@ -18,6 +18,8 @@ const REQUESTS = 10
 /** Their control records are written one after another. */
 const DISKS = 3
 const THREADS = 2
+/** Between two requests that are work for the store. */
+const LOOK_MS = 500
 
 let databases: Databases
 
@@ -92,7 +94,7 @@ class Ledger {
       if (status === 403) break
       assert.ok(Date.now() > untilMs, `a locked version was removed: ${status}`)
     }
-    await until("the retention is over", async () => (await this.remove(key)) === 204)
+    await until("the retention is over", async () => (await this.remove(key)) === 204, LOOK_MS)
   }
 }
 
@@ -394,7 +396,7 @@ async function untilDone(begin: () => Promise<void>): Promise<string> {
     outcome = await begin().then(() => "done", String)
     return !outcome.includes("other nodes run")
   }
-  await until(() => `the other nodes have ended: ${outcome}`, isOver)
+  await until(() => `the other nodes have ended: ${outcome}`, isOver, LOOK_MS)
   return outcome
 }
 
@@ -415,7 +417,7 @@ async function leavesGateway(store: MovableStore, url: string, buckets: readonly
     assert.match(refusal, /other nodes run: stop (gateway|other)/)
     return /stop (gateway and other|gateway, other) first/.test(refusal)
   }
-  await until(() => `both are named: ${refusal}`, namesBoth)
+  await until(() => `both are named: ${refusal}`, namesBoth, LOOK_MS)
   assert.deepEqual(await store.content(buckets), before)
   assert.equal(await other.stop(), 0)
   gateway.kill("SIGSTOP")
@@ -432,7 +434,7 @@ async function leavesGateway(store: MovableStore, url: string, buckets: readonly
     assert.equal(status, 503, text)
     return gateway.output.includes(LEFT)
   }
-  await until(() => `the gateway has noticed: ${gateway.output}`, hasNoticed)
+  await until(() => `the gateway has noticed: ${gateway.output}`, hasNoticed, LOOK_MS)
   const { status, text } = await put("after")
   assert.deepEqual([status, /ServiceUnavailable/.test(text)], [503, true], text)
   assert.deepEqual(await store.content(buckets), before)

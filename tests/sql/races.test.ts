@@ -9,7 +9,8 @@ import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
 import { RACES } from "./race-bodies.js"
 
-const ROUNDS = runsOf(20)
+/** Each head start twice. */
+const ROUNDS = runsOf(8)
 
 let databases: Databases
 
