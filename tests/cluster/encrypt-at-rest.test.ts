@@ -17,12 +17,11 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
 import { z } from "zod"
-import { run } from "../harness/commands.js"
+import { hayloftHere } from "../harness/command-here.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 import { readable } from "../harness/readable.js"
-import { HAYLOFT } from "../harness/server.js"
 import { Databases } from "../sql/databases.js"
 import { MovableStore } from "./movable-store.js"
 import { areSettled, statusOf } from "./stores.js"
@@ -177,7 +176,7 @@ test(
       await withClient(two.access, client => check(client, "first"))
       const env = { HAYLOFT_MASTER_KEY_FILE: nodes.masterKeyFile ?? "" }
       assert.equal((await statusOf(two)).isEncryptedAtRest, true)
-      const { stdout } = await run(process.execPath, [HAYLOFT, "status", "--data", two.folders[0] ?? ""], { env })
+      const { stdout } = await hayloftHere(["status", "--data", two.folders[0] ?? ""], env)
       assert.match(stdout, /encryption +everything on the devices, at rest; values of rows in the database, but not/)
       await nothingReadable(nodes.url, folders, [secret])
       // One is killed; the other writes alone, and both go on. The switch is stored.
