@@ -92,7 +92,7 @@ export const devices: PageTests = {
       const io = { reads: 100, readBytes: 0, readMs: 50, writes: 10, writtenBytes: 0, writeMs: 5, inFlight: 3 }
       const health = { model: "WDC WD80", serial: "VK0", isHealthy: false, celsius: 61, powerOnHours: 48 }
       let look = 0
-      const page = await world.open("/console/devices/none", { isAlone: true })
+      const page = await world.open("/console/devices/none", { isOwnDocument: true })
       await page.route("**/v1/devices/disks", route => {
         const later = { ...io, reads: 100 + 20 * look, readBytes: 2 * MIB * look, readMs: 50 + 40 * look }
         const disk = { device: device.id, failedCalls: 2, name: "sdb1", atMs: 1_000 * look, io: later, health }
@@ -122,7 +122,7 @@ export const devices: PageTests = {
 
     pageTest("the column of disks is hidden if no disk is known, and re-encoding says what it does", async () => {
       const known = await devices()
-      const page = await world.open("/console/devices/none", { isAlone: true })
+      const page = await world.open("/console/devices/none", { isOwnDocument: true })
       await page.route("**/v1/devices/disks", route =>
         route.fulfill({ json: { disks: known.map(({ id }) => ({ device: id, atMs: 1, failedCalls: 0 })) } }),
       )
@@ -145,7 +145,7 @@ export const devices: PageTests = {
       async () => {
         const [device, other] = await devices()
         assert.ok(device !== undefined && other !== undefined)
-        const page = await world.open("/console/devices/none", { isAlone: true })
+        const page = await world.open("/console/devices/none", { isOwnDocument: true })
         await page.route(STATUS, async route => {
           const response = await route.fetch()
           const status = (await response.json()) as Status
