@@ -1,5 +1,5 @@
 /**
- * Load on several servers in turns of `TURN_MS`, so that other load on the machine slows all of them alike. Each
+ * Load on several servers in turns of `TURN_MS`, or of the whole load if it is shorter, so that other load on the machine slows all of them alike. Each
  * server has the same number of kept-alive connections, each with one request at a time.
  */
 import { mapBounded } from "@hayloft/base/life/index.js"
@@ -50,8 +50,8 @@ export class TurnTaker {
   }
 
   /** Throws if a request fails. */
-  async turn(): Promise<void> {
-    const endMs = this.bench.clock.monotonicMs() + TURN_MS
+  async turn(ms: number): Promise<void> {
+    const endMs = this.bench.clock.monotonicMs() + ms
     await mapBounded(this.connections, this.connections.length, async connection => {
       while (this.hasMore && this.bench.clock.monotonicMs() < endMs) await this.one(connection)
     })
@@ -73,11 +73,12 @@ export class TurnTaker {
 
 /** Runs until each server has had `seconds` of load, or has no more requests. */
 export async function inTurns(takers: readonly TurnTaker[], seconds: number): Promise<void> {
+  const turnMs = Math.min(TURN_MS, seconds * 1000)
   const turns = Math.ceil((seconds * 1000) / TURN_MS)
   const isOver = (turn: number): boolean => takers.every(taker => (taker.isOnce ? !taker.hasMore : turn >= turns))
   for (let turn = 0; !isOver(turn); turn += 1) {
     // The servers alternate in who is first.
     const order = turn % 2 === 0 ? takers : [...takers].reverse()
-    for (const taker of order) await taker.turn()
+    for (const taker of order) await taker.turn(turnMs)
   }
 }

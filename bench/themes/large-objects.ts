@@ -18,6 +18,7 @@ import { BUCKET, OwnStore } from "../own-store.js"
 import { PlainServer } from "../plain-server.js"
 import { writtenBytesOf } from "../process-usage.js"
 import { all, any, atLeast, atMost, median, type Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { signedChunks } from "../signed-chunks.js"
 import { theme, type Fixture } from "../theme.js"
 import { putBySdk } from "./sdk-upload.js"
@@ -181,7 +182,7 @@ class LargeObjects implements Fixture {
     const { client } = this.store
     await client.put({ bucket: BUCKET, key: SMALL_KEY, body: this.part.subarray(0, SMALL_BYTES) })
     const times = { large: [] as number[], small: [] as number[] }
-    for (let i = 0; i < FIRST_BYTES_TIMES; i += 1) {
+    for (let i = 0; i < shareOf(this.bench.scale, FIRST_BYTES_TIMES); i += 1) {
       times.large.push(await this.firstByteMs(KEY))
       times.small.push(await this.firstByteMs(SMALL_KEY))
     }
