@@ -156,7 +156,7 @@ class ListedStore {
   }
 }
 
-/** Two stores, so that each round measures pages among few keys and among many. */
+/** Two stores, so that each round measures pages among few keys and among many; one, if there is one number of keys. */
 class Listings implements Fixture {
   private constructor(
     readonly few: ListedStore,
@@ -164,12 +164,13 @@ class Listings implements Fixture {
   ) {}
 
   static async open(bench: Bench): Promise<Listings> {
-    return new Listings(await ListedStore.open(bench, "few-listed"), await ListedStore.open(bench, "listed"))
+    const few = await ListedStore.open(bench, "few-listed")
+    return new Listings(few, bench.scale.listKeys.length > 1 ? await ListedStore.open(bench, "listed") : few)
   }
 
   async close(): Promise<void> {
     await this.few.close()
-    await this.many.close()
+    if (this.many !== this.few) await this.many.close()
   }
 
   /** Its limit is the cost of a page among the fewest keys. */
