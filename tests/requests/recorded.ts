@@ -6,7 +6,6 @@
  */
 import { createHash } from "node:crypto"
 import { readFile, writeFile } from "node:fs/promises"
-import { runsOf } from "@hayloft/base/testing-seed.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
 import { playChapter } from "./chapter.js"
@@ -34,10 +33,10 @@ export interface Recording {
 
 type OnUnit = (chapter: number, at: number, hash: string, unit: Unit, played: Played) => void
 
-/** Plays the first of the recorded chapters. `onUnit` is called with each hash and its unit. */
-async function playRecorded(chapterCount: number, onUnit: OnUnit = () => undefined): Promise<Recording> {
+/** Plays the recorded chapters. `onUnit` is called with each hash and its unit. */
+async function playRecorded(onUnit: OnUnit = () => undefined): Promise<Recording> {
   const { seed, each } = RECORDED
-  const chapters: string[][] = Array.from({ length: chapterCount }, () => [])
+  const chapters: string[][] = Array.from({ length: RECORDED.chapters }, () => [])
   const counts = new Map<string, number>()
   const coverage = new Coverage()
   await withFolder(async folder => {
@@ -87,7 +86,7 @@ function textOf({ chapters, counts, requests }: Recording): string {
 }
 
 export async function record(): Promise<Recording> {
-  const recording = await playRecorded(RECORDED.chapters)
+  const recording = await playRecorded()
   await writeFile(FILE, textOf(recording))
   return recording
 }
@@ -98,15 +97,11 @@ async function readHashes(): Promise<readonly (readonly string[])[]> {
   return chapters.map(hashes => hashes.trim().split(/\s+/))
 }
 
-/**
- * The first answer of each chapter that differs from the recorded one; later differences follow from it. A landing plays one
- * chapter of each stream, more runs play all.
- */
+/** The first answer of each chapter that differs from the recorded one; later differences follow from it. */
 export async function differences(): Promise<readonly string[]> {
   const recorded = await readHashes()
   const found = new Map<number, string>()
-  const count = Math.min(RECORDED.chapters, runsOf(STREAMS))
-  const played = await playRecorded(count, (chapter, at, hash, unit, one) => {
+  const played = await playRecorded((chapter, at, hash, unit, one) => {
     if (hash === recorded[chapter]?.[at] || found.has(chapter)) return
     found.set(chapter, show({ chapter, number: one.first, unit, played: one }))
   })
