@@ -7,16 +7,15 @@ import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { Client } from "pg"
-import { MASTER_KEY } from "@hayloft/admin/identities/key-schemas.js"
+import { MASTER_KEY } from "@hayloft/admin/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { AdminClient } from "@hayloft/client/index.js"
 import { unsealRootCredentials } from "@hayloft/cli/credentials.js"
 import { parseControlRecord } from "@hayloft/engine/format/device/control-record.js"
-import { quietParent, withFolder } from "../harness/folders.js"
-import { TestNodes, type TestNode } from "../harness/nodes.js"
+import type { TestNode, TestNodes } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Load } from "./load.js"
-import { BUCKET, haveJoined } from "./stores.js"
+import { BUCKET, withNodes } from "./stores.js"
 
 const LOOK_MS = 250
 const WAIT_MS_MAX = 300_000
@@ -85,34 +84,30 @@ async function endIncarnation(nodes: TestNodes, { name }: TestNode): Promise<voi
   }
 }
 
-/** The path of a file with a new key. */
-async function newKey(folder: string, name: string): Promise<string> {
-  const path = join(folder, name)
-  await writeFile(path, randomBytes(32).toString("hex"), { mode: 0o600 })
-  return path
-}
-
-/** Two nodes know the next key, the third one does not, and a gateway has another one for it. */
-async function startNodes(nodes: TestNodes, folder: string): Promise<Keys> {
-  const [next, other] = [await newKey(folder, "next.key"), await newKey(folder, "other.key")]
+async function keysOf(nodes: TestNodes, folder: string): Promise<Keys> {
+  const next = join(folder, "next.key")
+  await writeFile(next, randomBytes(32).toString("hex"), { mode: 0o600 })
   const old = must(nodes.masterKeyFile, "nodes have one")
-  for (const args of [withKeys(old, next), withKeys(old, next), []]) await (await nodes.add(1)).start(args)
-  const first = nodes.at(1)
-  await first.client.createBucket(BUCKET)
-  await haveJoined(first, nodes.all.length)
-  await (await nodes.add(0, { zone: nodes.at(3).zone })).start(withKeys(old, other))
-  const { adminToken: token } = await unsealRootCredentials(first.folders, old)
+  const { adminToken: token } = await unsealRootCredentials(nodes.at(1).folders, old)
   return { token, old, next }
 }
 
-async function rotateUnderLoad(nodes: TestNodes, keys: Keys): Promise<void> {
-  const [one, two, three, gateway] = [nodes.at(1), nodes.at(2), nodes.at(3), nodes.at(4)]
+async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> {
+  const [one, two, three] = [nodes.at(1), nodes.at(2), nodes.at(3)]
+  const keys = await keysOf(nodes, folder)
   const both = withKeys(keys.old, keys.next)
+  const gateway = await nodes.add(0, { zone: three.zone })
+  const other = join(folder, "other.key")
+  await writeFile(other, randomBytes(32).toString("hex"), { mode: 0o600 })
+  await gateway.start(withKeys(keys.old, other))
   const load = await Load.begin([...nodes.all], { bucket: BUCKET, clients: 1 })
 
-  await assert.rejects(rotate(three, keys), /start the store with --next-master-key-file/)
+  await assert.rejects(rotate(one, keys), /start the store with --next-master-key-file/)
+  await restart(one, both)
   await shows(one, keys, ({ number }) => number === 1)
-  for (const node of [one, two]) await assert.rejects(rotate(node, keys), /: node-3, node-4 without this new key/)
+  await assert.rejects(rotate(one, keys), /node-2, node-3, node-4 without this new key/)
+  await restart(two, both)
+  await assert.rejects(rotate(two, keys), /: node-3, node-4 without this new key/)
   await restart(gateway, both)
 
   // The third node sleeps with the old key alone, so long that it counts as over.
@@ -148,16 +143,8 @@ async function rotateUnderLoad(nodes: TestNodes, keys: Keys): Promise<void> {
 test(
   "the master key is replaced under load; nodes without the new one are named, and end if they slept meanwhile",
   { skip: noPostgres },
-  () =>
-    withFolder(async folder => {
-      const nodes = await TestNodes.empty(folder, ["--encrypt-new-buckets", "--encrypt-at-rest"], true)
-      try {
-        await rotateUnderLoad(nodes, await startNodes(nodes, folder))
-      } catch (error) {
-        if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
-        throw error
-      } finally {
-        await nodes.end()
-      }
-    }, quietParent()),
+  () => {
+    const args = ["--encrypt-new-buckets", "--encrypt-at-rest"]
+    return withNodes({ nodes: 3, foldersEach: 1, isHurried: true, args }, rotateUnderLoad)
+  },
 )

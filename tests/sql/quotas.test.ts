@@ -28,7 +28,7 @@ if (noPostgres === false) {
 
 for (const [name, body] of Object.entries(BODIES)) {
   test(name, async () => {
-    for (const seed of seedsOf(2)) {
+    for (const seed of seedsOf(5)) {
       const world = new SimulatedWorld(seed, SLOW)
       await world.run(() => body(node => world.open(node)))
     }

@@ -9,8 +9,7 @@ import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
 import { RACES } from "./race-bodies.js"
 
-/** Each head start twice. */
-const ROUNDS = runsOf(8)
+const ROUNDS = runsOf(20)
 
 let databases: Databases
 
