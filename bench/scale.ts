@@ -108,5 +108,5 @@ export const QUICK: Scale = {
   soakRequests: 200,
   tailSeconds: 0.2,
   overloadConnections: 32,
-  share: 0.04,
+  share: 0.02,
 }
