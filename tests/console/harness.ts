@@ -506,6 +506,7 @@ export function standardTests(
     async () => {
       let release = async (): Promise<void> => {}
       const page = await world.open(address, {
+        isNewDocument: true,
         before: async opened => void (release = await holdBack(opened, request)),
       })
       await page.getByRole("heading", { level: 1, name: heading }).waitFor()
