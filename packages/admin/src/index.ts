@@ -24,7 +24,7 @@ export { S3OfCallers } from "./s3-protocol.js"
 export type { LdapDoor, StaticFiles } from "./contract.js"
 export * as IDENTITY_SCHEMAS from "./identities/identity-schemas.js"
 export { BUCKET, KEY, KEY_WITH_SECRET, USAGE_HISTORY } from "./schemas.js"
-export { DISPERSION, LAYOUT_FILE, LOCATED_OBJECT } from "./store/placement-schemas.js"
+export { LAYOUT_FILE } from "./store/placement-schemas.js"
 export { MASTER_KEY } from "./identities/key-schemas.js"
 export { BUCKET_SETTINGS } from "@hayloft/features/operator/index.js"
 export { HOT_COPIES } from "@hayloft/features/hot-copies/index.js"
@@ -36,14 +36,7 @@ export { devicesTable, planText, workText, type Device, type Status } from "./st
 export { amountsText, jobText, type StartedJobAnswer } from "./store/job-text.js"
 export { AUDIT_PAGE } from "./store/audit-schemas.js"
 export { EVENT, EVENT_PAGE, FOLLOWED_EVENT } from "./store/event-schemas.js"
-export {
-  DELETED_OBJECTS,
-  keptPlace,
-  keptText,
-  PURGED,
-  RESTORED,
-  RESTORED_PREFIX,
-} from "@hayloft/features/undelete/index.js"
+export { DELETED_OBJECTS, keptPlace, keptText, PURGED } from "@hayloft/features/undelete/index.js"
 export { ERASURE_STATE } from "./schemas.js"
 export { SIMULATE, SIMULATION } from "./store/simulation-schemas.js"
 export * as STORE_SCHEMAS from "./store/store-schemas.js"
