@@ -11,8 +11,10 @@ import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { runHere } from "../testing-here.js"
 import { withClient } from "../testing-process.js"
 
-const OBJECTS = 400
+const OBJECTS = 160
 const nameOf = (i: number): string => `object-${String(i).padStart(3, "0")}`
+const NAMES = Array.from({ length: OBJECTS }, (_, i) => nameOf(i))
+const textFor = (key: string): string => `text ${Number(key.slice(-3))}`
 const PAGE_BYTES = 4096
 
 async function textOf(client: S3Client, key: string): Promise<string> {
@@ -30,6 +32,8 @@ async function keysOf(client: S3Client): Promise<readonly string[]> {
 const put = (client: S3Client, key: string, text: string) =>
   client.put({ bucket: "bucket", key, body: Buffer.from(text) })
 
+const putAll = (client: S3Client) => Promise.all(NAMES.map(name => put(client, name, textFor(name))))
+
 /** A name as tables have it: each byte plus one, as in row keys. */
 const inTable = (key: string): Buffer => Buffer.from(Buffer.from(key).map(byte => byte + 1))
 
@@ -45,7 +49,7 @@ async function nameAmongMany(folder: string): Promise<string> {
   let most: readonly string[] = []
   for (const path of await tablesIn(folder)) {
     const content = await readFile(path)
-    const names = Array.from({ length: OBJECTS }, (_, i) => nameOf(i)).filter(name => content.includes(inTable(name)))
+    const names = NAMES.filter(name => content.includes(inTable(name)))
     if (names.length > most.length) most = names
   }
   return must(most[Math.floor(most.length / 2)], "a table has names")
@@ -78,7 +82,7 @@ test("unreadable rows fail the requests that need them, are listed, and are give
     const data = join(root, "data")
     await withClient([data], async (client, access) => {
       await client.createBucket("bucket")
-      for (let i = 0; i < OBJECTS; i += 1) await put(client, nameOf(i), `text ${i}`)
+      await putAll(client)
       await createLockedBucket(access, "ledger", new RealClock())
     })
     const unneeded = await runHere(["volume", "give-up", data, "--yes", "--confirm", "data"])
@@ -90,7 +94,7 @@ test("unreadable rows fail the requests that need them, are listed, and are give
       await assert.rejects(textOf(client, lost), "it is not said to be absent")
       await assert.rejects(put(client, lost, "new"), "nor replaced")
       await assert.rejects(keysOf(client), "nor left out of a listing")
-      for (const i of [0, 399]) assert.equal(await textOf(client, nameOf(i)), `text ${i}`)
+      for (const i of [0, OBJECTS - 1]) assert.equal(await textOf(client, nameOf(i)), `text ${i}`)
       await put(client, nameOf(0), "goes on")
     })
     const fsck = await runHere(["volume", "fsck", data])
@@ -117,7 +121,9 @@ test("unreadable rows fail the requests that need them, are listed, and are give
     await withClient([data], async client => {
       const keys = await keysOf(client)
       assert.ok(keys.length > OBJECTS / 2 && keys.length < OBJECTS, `${keys.length} keys are left`)
-      for (const key of keys) assert.equal(await textOf(client, key), key === nameOf(0) ? "goes on" : textFor(key))
+      const texts = await Promise.all(keys.map(key => textOf(client, key)))
+      const expected = keys.map(key => (key === nameOf(0) ? "goes on" : textFor(key)))
+      assert.deepEqual(texts, expected)
       await put(client, lost, "new")
       assert.equal(await textOf(client, lost), "new")
     })
@@ -138,18 +144,17 @@ test("a device with other metadata replicas gives nothing up, and learns the row
     const [first = ""] = folders
     await withClient(folders, async client => {
       await client.createBucket("bucket")
-      for (let i = 0; i < OBJECTS; i += 1) await put(client, nameOf(i), `text ${i}`)
+      await putAll(client)
     })
     await spoil(join(first, "base"), await nameAmongMany(join(first, "base")))
     const refused = await runHere(["volume", "give-up", first, "--yes", "--confirm", "disk1"])
     assert.deepEqual([refused.code, /nothing was changed: other devices/.test(refused.error)], [6, true])
     await withClient(folders, async client => {
       assert.equal((await keysOf(client)).length, OBJECTS)
-      for (let i = 0; i < OBJECTS; i += 1) assert.equal(await textOf(client, nameOf(i)), `text ${i}`)
+      const texts = await Promise.all(NAMES.map(name => textOf(client, name)))
+      assert.deepEqual(texts, NAMES.map(textFor))
     })
   } finally {
     await rm(root, { recursive: true })
   }
 })
-
-const textFor = (key: string): string => `text ${Number(key.slice(-3))}`
