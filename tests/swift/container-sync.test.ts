@@ -16,6 +16,10 @@ import { SwiftUser } from "./world.js"
 
 const REALM_KEY = "key of the realm"
 const KEY = "key of the containers"
+/** Several pages of changes. */
+const WRITTEN = 80
+/** Between looks for what arrives, of which each costs a server time. */
+const ARRIVAL_LOOK_MS = 250
 
 interface Cluster {
   readonly server: ServerProcess
@@ -75,13 +79,17 @@ async function synchronized(name: string): Promise<void> {
   }
 }
 
+const arrives = (what: string, isThere: () => Promise<boolean>): Promise<void> =>
+  until(`${what} arrives`, isThere, ARRIVAL_LOOK_MS)
+
 /** Waits until an object is the same in the other cluster. */
 async function arrived(there: Cluster, path: string, original: RawResponse): Promise<RawResponse> {
   let found: RawResponse | undefined
-  await until(`${path} arrives`, async () => {
+  const isThere = async (): Promise<boolean> => {
     found = await there.user.call("GET", path)
     return found.status === 200 && found.header("x-timestamp") === original.header("x-timestamp")
-  })
+  }
+  await arrives(path, isThere)
   assert.ok(found)
   return found
 }
@@ -135,7 +143,8 @@ test("what was there, is written, is changed and is removed is the same in the o
   assert.equal((await two.user.call("PUT", "/photos-two/poem", { body: "by two" })).status, 201)
   assert.equal((await arrived(one, "/photos-one/poem", await two.user.call("GET", "/photos-two/poem"))).text, "by two")
   assert.equal((await two.user.call("DELETE", "/photos-two/a/../b")).status, 204)
-  await until("the removal arrives", async () => (await one.user.call("GET", "/photos-one/a/../b")).status === 404)
+  const isGone = async (): Promise<boolean> => (await one.user.call("GET", "/photos-one/a/../b")).status === 404
+  await arrives("the removal", isGone)
   assert.equal((await two.user.call("GET", "/photos-two/a/../b")).status, 404)
 })
 
@@ -152,14 +161,14 @@ test("large objects and links arrive as what they are", async () => {
   }
   await one.user.call("PUT", "/large-one/dynamic", { headers: { "X-Object-Manifest": "large-one/part-" } })
   await one.user.call("PUT", "/large-one/link", { headers: { "X-Symlink-Target": "large-one/part-a" } })
-  await until("the link", async () => {
+  await arrives("the link", async () => {
     const found = await two.user.call("HEAD", "/large-two/link?symlink=get")
     return (
       found.header("x-symlink-target") === "large-one/part-a" &&
       found.header("x-symlink-target-account") === accountOf(two)
     )
   })
-  await until("the dynamic large object", async () => {
+  await arrives("the dynamic large object", async () => {
     const found = await two.user.call("HEAD", "/large-two/dynamic?multipart-manifest=get")
     return found.header("x-object-manifest") === "large-one/part-"
   })
@@ -194,22 +203,23 @@ test("a static large object arrives once its segments have", async () => {
 test("what is written while the other server is away, or before a crash, arrives later", async () => {
   await synchronized("away")
   await two.server.kill()
-  for (let number = 0; number < 150; number += 1) {
+  for (let number = 0; number < WRITTEN; number += 1) {
     await one.user.call("PUT", `/away-one/${String(number).padStart(3, "0")}`, { body: `number ${number}` })
   }
   await one.user.call("DELETE", "/away-one/007")
   await one.server.kill()
   await two.server.launch()
   await one.server.launch()
-  const expected = Array.from({ length: 150 }, (_, number) => String(number).padStart(3, "0")).filter(
+  const expected = Array.from({ length: WRITTEN }, (_, number) => String(number).padStart(3, "0")).filter(
     name => name !== "007",
   )
-  await until("all arrive", async () => {
+  await arrives("each object", async () => {
     const { text } = await two.user.call("GET", "/away-two")
     return text.trim() === expected.join("\n")
   })
-  const last = await one.user.call("GET", "/away-one/149")
-  assert.equal((await arrived(two, "/away-two/149", last)).text, "number 149")
+  const last = expected.at(-1)
+  const original = await one.user.call("GET", `/away-one/${last}`)
+  assert.equal((await arrived(two, `/away-two/${last}`, original)).text, `number ${Number(last)}`)
 })
 
 test("requests of others are refused, and what is older changes nothing, also after a removal", async () => {
@@ -280,7 +290,7 @@ test("only what the setter of the key may read is sent", async () => {
   assert.equal((await setter.call("POST", "/hidden-one", { headers })).status, 204)
   for (const name of ["a", "z"])
     await arrived(two, `/hidden-two/${name}`, await one.user.call("GET", `/hidden-one/${name}`))
-  await until("the job shows what waits", async () => {
+  await arrives("what the job shows", async () => {
     const { stdout: jobs } = await one.server.hayloft(["jobs", "list"])
     return /, 1 changes wait/.test(jobs)
   })
