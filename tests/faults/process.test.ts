@@ -24,6 +24,7 @@ const STORIES: Readonly<Record<string, ProcessStory>> = {
   "the process dies in the middle of a checkpoint": {
     folders: 1,
     ending: "stop",
+    failsLast: true,
     rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 3, how: { kill: true } }],
   },
   "files of the metadata store cannot be removed": {

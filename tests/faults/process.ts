@@ -21,6 +21,8 @@ export interface ProcessStory {
   readonly ending: "stop" | "kill"
   /** Objects beside the first eight: a read needs a shard of a certain disk only for two of three objects with shards. */
   readonly moreObjects?: number
+  /** Calls fail only from the last request on: a server that dies at a checkpoint, which may be made at any time, answers none. */
+  readonly failsLast?: boolean
   /** Rules that apply from the middle of the story on; paths begin with the folder of the disk. */
   rules(folders: readonly string[]): readonly ShimRule[]
 }
@@ -110,7 +112,12 @@ export class FaultyServer {
   }
 
   /** Reports the server's faults instead of throwing. */
-  async tell({ ending, moreObjects = 0, rules }: Omit<ProcessStory, "folders">): Promise<ProcessOutcome> {
+  async tell({
+    ending,
+    moreObjects = 0,
+    failsLast = false,
+    rules,
+  }: Omit<ProcessStory, "folders">): Promise<ProcessOutcome> {
     const { server, shim, disks } = this
     try {
       const client = server.client()
@@ -121,12 +128,13 @@ export class FaultyServer {
       const objects = new Objects(bucket)
       for (let i = 0; i < 8; i += 1) await objects.put(client, `key-${i}`)
       for (let i = 0; i < moreObjects; i += 1) await objects.put(client, `more-${i}`)
-      shim.set(rules(disks))
+      if (!failsLast) shim.set(rules(disks))
       for (let i = 0; i < 12; i += 1) {
         if (i % 5 === 4) await objects.remove(client, `key-${i % 7}`)
         else await objects.put(client, `key-${(i * 3) % 10}`)
       }
       await objects.readAll(client, "while file calls fail", disks.length === 1)
+      if (failsLast) shim.set(rules(disks))
       if (ending === "kill") await server.kill()
       else await server.stop()
       const hits = shim.hits()
