@@ -17,7 +17,7 @@ import { SwiftUser } from "./world.js"
 const REALM_KEY = "key of the realm"
 const KEY = "key of the containers"
 /** Several pages of changes. */
-const WRITTEN = 80
+const WRITTEN = 140
 /** Between looks for what arrives, of which each costs a server time. */
 const ARRIVAL_LOOK_MS = 250
 
