@@ -43,7 +43,7 @@ const KEY_STEP = 3
 const PAUSE_MS = 50
 /** … and while it waits for something else: nodes always have some to answer. */
 const IDLE_PAUSE_MS = 600
-const SIZES = [300, 20_000, 300, 100_000, 400_000]
+const SIZES = [300, 20_000, 300, 400_000, 1_500_000]
 const READERS = 4
 
 type Body = Buffer | undefined
