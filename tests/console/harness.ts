@@ -53,6 +53,8 @@ export interface OpenOptions {
   readonly isNewDocument?: boolean
   /** Loads the console before and after the test: for what a document would keep for other tests. */
   readonly isOwnDocument?: boolean
+  /** Opens a session of its own in the browser with windows, which has viewers. */
+  readonly hasWindows?: boolean
   /** Set up before the page is opened, but after signing in. */
   readonly before?: (page: Page) => Promise<void>
 }
@@ -66,6 +68,8 @@ interface Shared {
 export class ConsoleWorld {
   #server: ServerProcess | undefined
   #browser: Browser | undefined
+  /** Started for the first test that needs it. */
+  #windowed: Browser | undefined
   readonly #folder = mkdtempSync(join(quietParent(), "hayloft-console-"))
   #contexts: BrowserContext[] = []
   readonly #shared = new Map<"desktop" | "phone", Shared>()
@@ -84,6 +88,7 @@ export class ConsoleWorld {
 
   async stop(): Promise<void> {
     await this.#browser?.close()
+    await this.#windowed?.close()
     await this.#server?.kill()
     rmSync(this.#folder, { recursive: true, force: true })
   }
@@ -127,9 +132,10 @@ export class ConsoleWorld {
     assert.deepEqual(problems, [], "errors that the browser has logged")
   }
 
-  async #newContext({ isPhone = false }: OpenOptions): Promise<BrowserContext> {
+  async #newContext({ isPhone = false, hasWindows = false }: OpenOptions): Promise<BrowserContext> {
     assert.ok(this.#browser, "the browser has started")
-    const context = await this.#browser.newContext({
+    const browser = hasWindows ? (this.#windowed ??= await launchChromium({ hasWindows })) : this.#browser
+    const context = await browser.newContext({
       colorScheme: "light",
       reducedMotion: "reduce",
       viewport: isPhone ? PHONE : DESKTOP,
@@ -175,7 +181,7 @@ export class ConsoleWorld {
   async open(address: string, options: OpenOptions = {}): Promise<Page> {
     const { isSignedOut = false, isAlone = false, isPhone = false, isOwnDocument = false } = options
     const { isNewDocument = isOwnDocument } = options
-    if (!isSignedOut && !isAlone) {
+    if (!isSignedOut && !isAlone && options.hasWindows !== true) {
       const page = await this.#sharedPage(isPhone, isOwnDocument)
       await options.before?.(page)
       if (!isNewDocument && (await hasConsole(page))) await visit(page, address)
@@ -430,7 +436,8 @@ export async function screenshot(page: Page, name: string): Promise<void> {
   writeFileSync(join(SCREENSHOTS, `${name}.webp`), Buffer.from(address.split(",")[1] ?? "", "base64"))
 }
 
-export type PageTest = (name: string, run: () => Promise<void>) => void
+/** `skip`: the reason to leave it out, beside that there is no browser. */
+export type PageTest = (name: string, run: () => Promise<void>, skip?: string | false) => void
 
 /** The tests of a page. */
 export interface PageTests {
@@ -457,8 +464,8 @@ export function consoleSuite(pages: readonly PageTests[]): void {
     let prepared: Promise<void> | undefined
     page.define(
       world,
-      (title, run) =>
-        void test(title, { skip: noChromium }, async () => {
+      (title, run, skip = false) =>
+        void test(title, { skip: noChromium || skip }, async () => {
           await (prepared ??= page.prepare?.(world) ?? Promise.resolve())
           let hasPassed = false
           try {

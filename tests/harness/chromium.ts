@@ -6,7 +6,8 @@
 import { chromium, type Browser } from "playwright-core"
 import { findProgram } from "./commands.js"
 
-const PROGRAM = findProgram("chromium-headless-shell") ?? findProgram("chromium")
+const WITH_WINDOWS = findProgram("chromium")
+const PROGRAM = findProgram("chromium-headless-shell") ?? WITH_WINDOWS
 const QUIET = [
   "--no-sandbox",
   "--disable-gpu",
@@ -22,8 +23,12 @@ const QUIET = [
 /** Tests with a browser are skipped for this reason; false if a browser is there. */
 export const noChromium = PROGRAM === undefined ? "Chromium is not installed" : false
 
+/** The same for tests of what only the browser with windows has, such as its viewers. */
+export const noWindows = WITH_WINDOWS === undefined ? "Chromium with windows is not installed" : false
+
 /** Starts a browser, which its caller closes. */
-export const launchChromium = (): Promise<Browser> => chromium.launch({ executablePath: PROGRAM ?? "", args: QUIET })
+export const launchChromium = ({ hasWindows = false } = {}): Promise<Browser> =>
+  chromium.launch({ executablePath: (hasWindows ? WITH_WINDOWS : PROGRAM) ?? "", args: QUIET })
 
 /** Runs the work with a browser, and ends the browser. */
 export async function withChromium<T>(work: (browser: Browser) => Promise<T>): Promise<T> {
