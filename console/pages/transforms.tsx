@@ -1,4 +1,4 @@
-/** Transforms: which steps there are, the modules of administrators, what threads have to do, and which results are kept. */
+/** Transforms: which steps there are, the modules of administrators, what their processes have to do, and which results are kept. */
 import { useSignal } from "@preact/signals"
 import { api, request } from "../api/client.js"
 import { useLive, type Live } from "../api/live.js"
@@ -165,8 +165,8 @@ function Load({ report: { threads, running, waiting, results } }: { readonly rep
       <Section title="Load" hint="Of the node that answers this page.">
         <Facts
           facts={[
-            ["Threads at work", `${countText(running)} of ${countText(threads)}`],
-            ["Requests that wait for a thread", countText(waiting)],
+            ["Processes at work", `${countText(running)} of ${countText(threads)}`],
+            ["Requests that wait for a process", countText(waiting)],
           ]}
         />
       </Section>

@@ -121,7 +121,7 @@ test("a module is uploaded from a file or standard input, listed and removed", a
   assert.match(out, /\nimage +not available here\n/)
   assert.match(out, /\nupper +module of \S+ \S+ +10 B +text\/plain +[0-9a-f]{12}\n/)
   assert.match(out, /\npiped +module of \S+ \S+ +10 B +as its input +[0-9a-f]{12}\n/)
-  assert.match(out, /\n1 of 2 threads at work, 4 requests waiting\n3 results kept: 2\.\d+ KiB of 1\.\d+ MiB\n$/)
+  assert.match(out, /\n1 of 2 processes at work, 4 requests waiting\n3 results kept: 2\.\d+ KiB of 1\.\d+ MiB\n$/)
   assert.deepEqual(await hayloft("transform remove upper"), { code: 0, out: "removed the module upper\n", error: "" })
   const gone = await hayloft("transform remove upper")
   assert.deepEqual([gone.code, gone.out], [3, ""])
