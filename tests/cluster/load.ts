@@ -42,7 +42,7 @@ const KEY_STEP = 3
 /** After each request of a client, while the test waits for requests … */
 const PAUSE_MS = 50
 /** … and while it waits for something else: nodes always have some to answer. */
-const IDLE_PAUSE_MS = 600
+const IDLE_PAUSE_MS = 300
 const SIZES = [300, 20_000, 300, 400_000, 1_500_000]
 const READERS = 4
 

@@ -38,7 +38,7 @@ const NODES = 3
 /** Objects of up to 4 KiB are only in rows. */
 const SIZES = [0, 10, 4_096, 4_097, 5_000_007]
 const [LARGE, SMALL, PART_BYTES] = [60_000, 100, 5 * 1024 * 1024]
-/** So that there is none but the one that is ordered. */
+/** Longer than the test takes: the only backup is the one that it orders. */
 const BACKUP_EVERY = "1h"
 const PLAIN = "plain"
 const VERSIONED = "versioned"

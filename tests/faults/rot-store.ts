@@ -41,7 +41,7 @@ const BLOCK_BYTES = 128 * KIB
 const SIZES = [100, 3_000, 4_096, 20_000, 140_000, 300_000]
 const KEYS = 18
 /** Additional small objects, so that the metadata store has many blocks in several files. */
-const SMALL_KEYS = 192
+const SMALL_KEYS = 384
 /** All of one size, so that blocks have equal lengths. */
 const SMALL_BYTES = 60
 const PUTS_AT_ONCE = 32
@@ -50,7 +50,7 @@ const CONDITIONAL_PUTS = 12
 /** A page of a listing. */
 const PAGE_KEYS = 100
 /** Tables so small that these rows fill several of them, with several partitions each. */
-const LIMITS = { ...TABLE_LIMITS, blockBytes: 2 * KIB, partitionBytes: 6 * KIB, tableBytes: 24 * KIB }
+const LIMITS = { ...TABLE_LIMITS, blockBytes: 2 * KIB, partitionBytes: 12 * KIB, tableBytes: 48 * KIB }
 /** A store that was damaged and restored this often is reopened. */
 const CASES_AN_OPENING = 40
 
@@ -376,53 +376,27 @@ function failuresOnly(error: unknown): void {
   if (!isFailure(error)) throw error
 }
 
-/** The store that is damaged while it is open, for the cases of all plans. */
-class OpenStore {
-  readonly work: string
-  private engine: Engine | undefined
-  private cases = 0
-
-  constructor(
-    private readonly folder: string,
-    private readonly devices: number,
-  ) {
-    this.work = join(folder, "work")
-  }
-
-  async forNextCase(): Promise<Engine> {
-    if (this.engine !== undefined && this.cases % CASES_AN_OPENING === 0) await this.close()
-    this.cases += 1
-    return (this.engine ??= await openStore(copyGolden(this.folder), this.devices))
-  }
-
-  async close(): Promise<void> {
-    await this.engine?.stop().catch(() => undefined)
-    this.engine = undefined
-  }
-}
-
-async function whileRunning(store: OpenStore, plan: RotPlan, at: number, expected: Expected): Promise<void> {
+async function whileRunning(folder: string, plan: RotPlan, at: number, expected: Expected): Promise<void> {
+  let engine: Engine | undefined
+  let work = ""
   for (let number = 0; number < plan.count; number += 1) {
-    const engine = await store.forNextCase()
-    const done = damage(folder, store.work, plan, number, true)
+    if (engine === undefined || number % CASES_AN_OPENING === 0) {
+      await engine?.stop().catch(() => undefined)
+      work = copyGolden(folder)
+      engine = await openStore(work, plan.devices)
+    }
+    const done = damage(folder, work, plan, number, true)
     if (done === undefined) continue
     say({ begins: number, what: done.what })
     say({ plan: at, number, what: done.what, ...(await compareAll(engine, expected, number)) })
     done.mend()
   }
+  await engine?.stop().catch(() => undefined)
 }
 
 const [folder = "", devices = "", plans = ""] = process.argv.slice(2)
 const expected = await make(folder, Number(devices))
-const open = new OpenStore(folder, Number(devices))
-for (const [at, plan] of parseRotPlans(plans).entries()) {
-  if (plan.mode === "running") {
-    await whileRunning(open, plan, at, expected)
-    continue
-  }
-  await open.close()
-  await atRest(folder, plan, at, expected)
-}
-await open.close()
+for (const [at, plan] of parseRotPlans(plans).entries())
+  await (plan.mode === "rest" ? atRest : whileRunning)(folder, plan, at, expected)
 // Pending reads of an abandoned store must not keep the process running.
 process.exit(0)

@@ -5,10 +5,10 @@ import { runsOf, TEST_SEED as seed } from "@hayloft/base/testing-seed.js"
 import { sweepRot } from "./rot.js"
 import { ROT_TARGETS, type RotSweep } from "./rot-plan.js"
 
-const sweepsOf = (mode: RotSweep["mode"], count: number): readonly RotSweep[] =>
-  ROT_TARGETS.map(target => ({ mode, target, seed, count }))
-
-const sweeps = [...sweepsOf("running", runsOf(2)), ...sweepsOf("rest", runsOf(1))]
+const sweeps = ROT_TARGETS.flatMap((target): RotSweep[] => [
+  { mode: "running", target, seed, count: runsOf(3) },
+  { mode: "rest", target, seed, count: runsOf(1) },
+])
 
 for (const devices of [1, 3]) {
   test(`rot is never served, on ${devices} device(s)`, async () => {

@@ -14,7 +14,7 @@ import { QueueClient } from "../harness/queue-client.js"
 import { CREDENTIALS, withServer, type ServerProcess } from "../harness/server.js"
 
 const LOOK_MS = 200
-const KILLS = runsOf(1)
+const KILLS = runsOf(3)
 /** More than the copy of the program keeps in one row, and less than a queue takes. */
 const MESSAGE = "m".repeat(1_000_000)
 const SMALL = "s".repeat(3_000)

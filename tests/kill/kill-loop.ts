@@ -55,7 +55,7 @@ export interface KillResult {
 const CLIENTS = 4
 const KILLS_PER_GROUP = 4
 /** Clients rest between requests, those of features and those of long runs for longer. */
-const REST_MS = 40
+const REST_MS = 15
 const PACE_MS = 50
 const LONG_PACE_MS = 150
 /** Clients of features ask so often whether an ended process has a successor. */
@@ -69,7 +69,6 @@ const RUN_MS = { min: 60, max: 900 } as const
 /** Some processes run long enough to begin a checkpoint (5 s), and are killed around it. */
 const LONG_RUN_MS = { min: 4_200, max: 6_200 } as const
 const LONG_RUN_ONE_IN = 4
-const LONG_RUN_FIRST = 1
 /** Every second process is killed while a client awaits the answer of a transaction. */
 const RISKY_ONE_IN = 2
 const RISKY_MS_MAX = 12
@@ -138,7 +137,7 @@ class KillLoop {
       { length: CLIENTS },
       (_, at) => new Worker(this.service, this.shared, incarnation * CLIENTS + at),
     )
-    const isLong = incarnation % LONG_RUN_ONE_IN === LONG_RUN_FIRST
+    const isLong = incarnation % LONG_RUN_ONE_IN === 2
     this.world.paceMs = isLong ? LONG_PACE_MS : PACE_MS
     const changes = this.plugins.map(({ done }) => done)
     const working = workers.map(async worker => {

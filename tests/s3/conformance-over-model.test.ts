@@ -1,7 +1,4 @@
-/**
- * The conformance suite over the model: a failure here is a bug of the S3 layer or of the model, not of the engine. The seed
- * draws a quarter of the rows: `tests/conformance.test.ts` runs them all, with the same layer over the engine.
- */
+/** The conformance suite over the model: a failure here is a bug of the S3 layer, not of the engine. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { Client } from "../../conformance/client.js"
@@ -9,7 +6,6 @@ import { KeptConnections, parseEndpoint } from "../../conformance/raw-client.js"
 import { ROWS } from "../../conformance/rows/index.js"
 import { runRows } from "../../conformance/suite.js"
 import { fail } from "@hayloft/base/failures.js"
-import { everyOf } from "@hayloft/base/testing-cases.js"
 import type { S3Keys } from "@hayloft/access/keys/index.js"
 import { OWNER, serveModel, STRANGER } from "./over-model.js"
 import type { Served } from "./over-model.js"
@@ -29,19 +25,17 @@ before(async () => {
 })
 after(() => served.stop())
 
-test("each drawn row of the conformance suite passes", async () => {
+test("every row of the conformance suite passes", async () => {
   const endpoint = parseEndpoint(served.endpoint)
   const kept = new KeptConnections(endpoint)
   const clientOf = ({ id, secret }: typeof OWNER) =>
     new Client(endpoint, { accessKey: id, secretKey: secret }, "us-east-1", kept)
   const surroundings = { domain: "localhost", other: clientOf(STRANGER) }
-  const rows = everyOf(ROWS, 4)
-  const outcomes = await runRows(rows, clientOf(OWNER), surroundings, () => undefined)
+  const outcomes = await runRows(ROWS, clientOf(OWNER), surroundings, () => undefined)
   kept.close()
   const failed = outcomes
     .filter(({ result }) => result !== "passed")
     .map(({ id, title, message }) => `${id} ${title}: ${message}`)
   assert.deepEqual(failed, [])
-  assert.equal(outcomes.length, rows.length)
-  assert.ok(ROWS.length >= 600, `${ROWS.length} rows`)
+  assert.ok(outcomes.length >= 600, `${outcomes.length} rows ran`)
 })

@@ -23,7 +23,7 @@ import { until, UNTIL_MS_MAX } from "@hayloft/base/seams/clock/testing-until.js"
 import { FILTER, FrontedStore, type Pinned } from "./fronted.js"
 
 const [NODES, THREADS] = [3, 2]
-const SIZES = { small: 700, medium: 300_000, large: 1.5 * MIB } as const
+const SIZES = { small: 700, medium: 300_000, large: 3 * MIB } as const
 const WHOLE_BYTES = 4 * MIB
 const RACES = 12
 

@@ -28,7 +28,7 @@ const nextBody = (bytes: number): Buffer => {
 const REFUSED_PAUSE_MS = 20
 /** Writers would keep the processor busy otherwise: a thread ends under the requests that are under way. */
 const WRITTEN_PAUSE_MS = 20
-const ROUNDS = runsOf(2)
+const ROUNDS = runsOf(3)
 const DEATHS = ["exit", "throw", "memory", "hang"] as const
 /** How many bytes of an upload have arrived. */
 const STATES = { "no body": 0, "three blocks": 3 * MIB, "all but a byte": WHOLE_BYTES - 1 } as const

@@ -8,7 +8,7 @@ import { noNode24 } from "../harness/new-node.js"
 import { withFronts, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "writers"
-const [THREADS, WRITERS, RACES, COUNTS, HOT_WRITES] = [3, 16, runsOf(15), 5, runsOf(150)]
+const [THREADS, WRITERS, RACES, COUNTS, HOT_WRITES] = [4, 32, runsOf(40), 5, runsOf(300)]
 /** They read all the time, and each write waits for those before it. */
 const READERS = 2 * THREADS
 

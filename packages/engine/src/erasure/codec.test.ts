@@ -1,7 +1,6 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
-import { everyOf } from "@hayloft/base/testing-cases.js"
 import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fileURLToPath } from "node:url"
 import { fc } from "@hayloft/base/testing-properties.js"
@@ -112,27 +111,21 @@ test("the matrices are those of ISA-L (cauchy) and Backblaze (vandermonde)", () 
   assert.deepEqual(rows("vandermonde"), ["1b1c1214", "1c1b1412"])
 })
 
-/** A landing tries each eighth pattern of a code of more shards, which are several thousand; a soak tries all. */
-const SHARDS_OF_ALL_LOSSES = 9
-
 test("every pattern of up to m losses is rebuilt, for every code of up to 12 shards", () => {
-  let [patterns, tried] = [0, 0]
+  let patterns = 0
   for (const shape of shapesUpTo(12)) {
     const data = patternData(shape.k)
     const parity = encodeFast(shape, data)
     assert.ok(referenceEncode(shape, data).every((bytes, i) => equalBytes(bytes, parity[i] ?? nothing)))
     const shards = [...data, ...parity]
-    const losses = [...choices(0, shards.length, shape.m)]
-    patterns += losses.length
-    for (const lost of shards.length > SHARDS_OF_ALL_LOSSES ? everyOf(losses, 8) : losses) {
+    for (const lost of choices(0, shards.length, shape.m)) {
       const rebuilt = rebuildFast(shape, shards, lost)
       const right = lost.every((slot, i) => equalBytes(rebuilt[i] ?? nothing, shards[slot] ?? nothing))
       assert.ok(right, `${JSON.stringify(shape)} without ${lost.join()}`)
-      tried += 1
+      patterns += 1
     }
   }
   assert.ok(patterns > 40_000, `${patterns} patterns`)
-  assert.ok(tried > 15_000, `${tried} of them`)
 })
 
 test("both codecs agree on codes of up to 32 shards, lengths and losses at random", () => {

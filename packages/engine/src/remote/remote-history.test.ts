@@ -7,15 +7,14 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
-import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { ALL_NEEDLES } from "../block/index.js"
 import { OWNER } from "../block/testing-blocks.js"
 import type { Extent } from "../format/needles/extent.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { MixedBlocks } from "./testing-remote.js"
 
-const HISTORIES = runsOf(2)
-const HISTORIES_MAX = 10 * HISTORIES
+const HISTORIES = 8
 const STEPS = 60
 const BLOCK_BYTES = 128 * KIB
 const NODES = ["", "b", "c", "d", "b", "c"]
@@ -163,20 +162,17 @@ async function history(seed: number): Promise<string> {
   return JSON.stringify([history.log, clock.monotonicMs()])
 }
 
-/** The first history, which is repeated. */
-let first: string | undefined
-
 test("random histories: what was acknowledged is read back, however the network is cut, and nothing else is", async () => {
-  const missing = new Set(["write done", "write deviceFailed", "read done", "mend done", "remove done"])
-  for (let i = 0; i < HISTORIES || (missing.size > 0 && i < HISTORIES_MAX); i += 1) {
+  const seen = new Set<string>()
+  for (let i = 0; i < HISTORIES; i += 1) {
     const log = await history(TEST_SEED + i)
-    first ??= log
-    for (const outcome of missing) if (log.includes(outcome)) missing.delete(outcome)
+    for (const outcome of ["write done", "write deviceFailed", "read done", "mend done", "remove done"]) {
+      if (log.includes(outcome)) seen.add(outcome)
+    }
   }
-  assert.deepEqual([...missing], [], "the histories reach every outcome")
+  assert.equal(seen.size, 5, "the histories reach every outcome")
 })
 
 test("a seed repeats its history", async () => {
-  const before = first ?? (await history(TEST_SEED))
-  assert.equal(await history(TEST_SEED), before)
+  assert.equal(await history(7), await history(7))
 })

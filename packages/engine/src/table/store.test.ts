@@ -70,14 +70,9 @@ const onSimDisk = (under: Stores) => async () => ({
   dispose: async () => undefined,
 })
 
-/** The random steps of each kind of store. */
-const RUNS = runsOf(40)
-
-storeSuite("tables", onSimDisk(stores), { runs: RUNS })
-storeSuite("small tables, nothing kept in memory", onSimDisk(new TableStores({ limits: SMALL, cacheBytesMax: 0 })), {
-  runs: RUNS,
-})
-storeSuite("small tables, always merged", onSimDisk(merged(new TableStores({ limits: SMALL }))), { runs: RUNS })
+storeSuite("tables", onSimDisk(stores))
+storeSuite("small tables, nothing kept in memory", onSimDisk(new TableStores({ limits: SMALL, cacheBytesMax: 0 })))
+storeSuite("small tables, always merged", onSimDisk(merged(new TableStores({ limits: SMALL }))))
 
 storeSuite("small encrypted tables, always merged", async () => {
   const under = await onSimDisk(merged(new TableStores({ limits: SMALL, cacheBytesMax: 0 })))()

@@ -241,17 +241,17 @@ function policiesOf({ tablet }: World): Readonly<Record<string, number>> {
 const rowsOf = ({ tablet }: World, family: Family): number =>
   [...tablet.committed.range(family, ALL_OBJECT_ROWS)].length
 
-const SHORT_BYTES_MAX = 270
+const SHORT_BYTES_MAX = 90
 
 test("short appends are copies first, and are sealed into erasure-coded blocks behind the writer", async () => {
   const world = await opened()
   const pieces: Uint8Array[] = []
-  for (let i = 0; i < 510; i += 1) {
+  for (let i = 0; i < 1_500; i += 1) {
     const piece = world.random.bytes(1 + ((i * 53) % SHORT_BYTES_MAX))
     pieces.push(piece)
     await append(world, "log", piece)
-    if (i === 130) assert.deepEqual(Object.keys(policiesOf(world)), ["replica:2"])
-    if (i % 170 === 169) await world.settle("append-sealing")
+    if (i === 400) assert.deepEqual(Object.keys(policiesOf(world)), ["replica:2"])
+    if (i % 500 === 499) await world.settle("append-sealing")
   }
   const whole = Buffer.concat(pieces)
   assert.ok((await world.get("log")).equals(whole))

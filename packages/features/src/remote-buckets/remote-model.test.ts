@@ -22,7 +22,7 @@ const BLOCK_BYTES = 64
 
 const KEYS = ["a", "b", "d/x"] as const
 /** The runs of each property. */
-const RUNS = runsOf(3)
+const RUNS = runsOf(5)
 type Key = (typeof KEYS)[number]
 type Value = string | undefined
 

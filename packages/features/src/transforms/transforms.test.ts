@@ -213,6 +213,12 @@ test("memory of native code is reserved until it has ended", async () => {
   steps.nativeBytes = 0.4 * TRANSFORM_LIMITS.nativeBytesMax
   await scene.get("b", asked)
   assert.equal((await scene.get("c", asked)).text, "C", "two small ones at a time")
+  steps.nativeBytes = 0.6 * TRANSFORM_LIMITS.nativeBytesMax
+  steps.next = "time"
+  await scene.put("d", "d", { headers: { contentType: "image/png" } })
+  assert.match((await scene.get("d", asked)).skipped ?? "", /seconds/)
+  steps.next = "works"
+  assert.equal((await scene.get("c", asked)).text, "C", "a task that was stopped has given its memory back")
 })
 
 test("requests for the same work at the same time share it, and none is lost when one ends", async () => {

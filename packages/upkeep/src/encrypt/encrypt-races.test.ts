@@ -249,7 +249,7 @@ function choose(world: World, policy: Policy): void {
 
 test("random histories of clients and jobs: at each step every version has its bytes, and all are encrypted in the end", async () => {
   let conflicts = 0
-  const seeds = seedsOf(4)
+  const seeds = seedsOf(12)
   for (const seed of seeds) {
     const before = await open("ec:2+1", 6)
     await before.services.buckets.setVersioning(before.home, "enabled")

@@ -1,5 +1,5 @@
 /**
- * Work that must not harm the process: each task runs alone in a process of its own kind, which ends if the task exceeds its limits.
+ * Work that must not harm the process: each task runs alone in a process beside the caller's, which ends if the task exceeds its limits.
  * Tasks and answers are structured clones.
  */
 
