@@ -112,7 +112,7 @@ test("a request with a stalled body gives up its place while others wait, and ta
   for (const client of stalled) client.send("x".repeat(99_997))
   for (const client of stalled) assert.equal((await client.answers(1))[0]?.body, "read 100000")
   await until("every place is given back, once", () => count("in_flight") === 0)
-  await time.runUntil(world.stop())
+  await world.stop()
 })
 
 test("servers on one thread may share their places, and each counts its own requests", async () => {
@@ -146,7 +146,7 @@ test("servers on one thread may share their places, and each counts its own requ
   })
   assert.deepEqual(counts(one), [0, 0], "the stalled request of the first server is parked for that of the second")
   stalled.close()
-  for (const world of [one, two]) await time.runUntil(world.stop())
+  for (const world of [one, two]) await world.stop()
 })
 
 test("a client that holds every place leaves one to others", async () => {

@@ -169,5 +169,5 @@ test("time for which a pacer keeps a body waiting is known, and grows while it w
   await client.answers(1)
   await time.advance(500)
   assert.equal(paced?.pausedMs, 700)
-  await time.runUntil(world.stop())
+  await world.stop()
 })

@@ -44,7 +44,7 @@ test("a stalled upload is aborted with its failure; a slow but steady one is not
     await until("it has come so far", () => bytes === sent)
   }
   assert.equal((await steady.answers(1))[0]?.body, "read 100")
-  await time.runUntil(world.stop())
+  await world.stop()
 })
 
 test("time in which the server is slow does not count against the client", async () => {
@@ -99,16 +99,18 @@ test("a receiver that reads a large piece little by little is not disconnected",
   for (const odd of ["", "X: \u00e4\r\n"]) {
     const client = await world.open()
     let received = 0
+    let paused = Promise.resolve()
     client.socket.removeAllListeners("data")
     client.socket.on("data", (chunk: string) => {
       received += chunk.length
       client.socket.pause()
-      void time.advance(15).then(() => client.socket.resume())
+      paused = time.advance(15).then(() => void client.socket.resume())
     })
     client.send(`GET / HTTP/1.1\r\nHost: h\r\n${odd}\r\n`)
     await until("both pieces are received", () => client.closed || received >= 2 * piece.length)
     assert.ok(received >= 2 * piece.length, `${received} bytes were received`)
+    await paused
     client.close()
   }
-  await time.runUntil(world.stop())
+  await world.stop()
 })

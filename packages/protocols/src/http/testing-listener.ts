@@ -3,6 +3,7 @@ import { Socket } from "node:net"
 import { assert } from "@hayloft/base/assert.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { until as untilSo } from "@hayloft/base/seams/clock/testing-until.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
@@ -70,7 +71,7 @@ export async function stopAll(): Promise<void> {
   for (const world of worlds) await world.stop()
 }
 
-/** A server with this handler, on its own port; with a simulated clock, the test must stop it. */
+/** A server with this handler, on its own port. On a simulated clock, time passes until it has stopped. */
 export async function serve(
   handle: Protocol["handle"],
   limits: Partial<HttpLimits> = {},
@@ -130,7 +131,7 @@ export async function serve(
     stop: async () => {
       for (const client of clients) client.close()
       stopping.abort()
-      await running
+      await (by instanceof SimClock ? by.runUntil(running) : running)
     },
   }
   worlds.push(world)
