@@ -23,6 +23,11 @@ export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
     { file: WALK, find: "    if (!isMarker) newer += 1", put: "    newer += 1" },
     { file: WALK, find: "if (!isMarker) at.newer += 1", put: "at.newer += 1" },
   ),
+  caughtBy("tests/s3/wall-clock-behind")("objects are dated by a wall clock that is behind a confirmed time", {
+    file: "packages/objects/src/confirmed-time-core.ts",
+    find: "if (wallMs < confirmedMs - toleranceMs) return",
+    put: "if (wallMs < 0 * (confirmedMs - toleranceMs)) return",
+  }),
   plant("newer versions are not kept", {
     file: DUE,
     find: "if (place.newer < (noncurrent.newerKept ?? 0))",

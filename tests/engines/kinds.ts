@@ -114,6 +114,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["PutVersion", "RemoveLatest", "SetAttributes", "SetAcl", "VersionRows"],
   ["CreateBucket", "SetBucketLock", "PutVersion", "SetRetention", "SetLegalHold", "RemoveVersion"],
   ["StartClock", "AdvanceClock", "ReadStoreClock"],
+  ["ConfirmTime", "ReadConfirmedTime"],
   ["PutVersion", "RenameObject", "RemoveLatest", "SetTags", "Renamable"],
   ["CreateUpload", "SealUpload", "RenameObject", "PutVersion", "AbortUpload"],
   ["PutPart", "SealUpload", "PartsOfUpload"],

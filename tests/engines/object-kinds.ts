@@ -26,7 +26,7 @@ import {
   setSetting,
   setVersioning,
 } from "@hayloft/objects/commands/bucket-commands-core.js"
-import { advanceClock, startClock } from "@hayloft/objects/commands/clock-commands-core.js"
+import { advanceClock, confirmTime, startClock } from "@hayloft/objects/commands/clock-commands-core.js"
 import { noteDamages } from "@hayloft/objects/commands/missing-shard-hints-core.js"
 import { dropRows, readNamings, type RowAsRead } from "@hayloft/objects/commands/pending-deletion-commands-core.js"
 import { beginReencoding, giveUpReencoding, swapExtent } from "@hayloft/objects/commands/reencode-commands-core.js"
@@ -340,8 +340,9 @@ const UPKEEP: readonly PlayKind[] = [
     return giveUpReencoding(scene.pickOr(found, () => ({ name: scene.uploadName() })).name)
   }),
   commandKind("AdvanceClock", 2, scene => advanceClock(scene.pick(CLOCKS) + scene.random.below(1_000))),
+  commandKind("ConfirmTime", 1, scene => confirmTime(scene.pick(CLOCKS))),
   commandKind("StartClock", 2, scene => {
-    const [, row] = scene.rows("clock")[0] ?? []
+    const [, row] = scene.rows("clock").find(([key]) => key === "store") ?? []
     const storedMs = row === undefined ? 0 : decodeStoreClock(row.value)
     return startClock({ seenMs: scene.pick([0, storedMs, storedMs]), fromMs: scene.pick(CLOCKS) + 1 })
   }),

@@ -15,7 +15,7 @@ import {
   uploadsOfBucket,
   usageOfBucket,
 } from "@hayloft/objects/buckets/bucket-service.js"
-import { readStoreClock } from "@hayloft/objects/commands/clock-commands-core.js"
+import { readConfirmedTime, readStoreClock } from "@hayloft/objects/commands/clock-commands-core.js"
 import { ALL_HINTS, hintsOfPartition, readHints } from "@hayloft/objects/commands/missing-shard-hints-core.js"
 import type { UploadAddress } from "@hayloft/objects/commands/multipart-commands-core.js"
 import { leftIntents } from "@hayloft/objects/commands/reencode-commands-core.js"
@@ -244,6 +244,7 @@ const JOB_QUERIES: readonly PlayKind[] = [
   queryKind("OldMarks", () => oldMarks()),
   queryKind("ReadHints", scene => readHints(scene.oneIn(2) ? ALL_HINTS : hintsOfPartition(7), maxOf(scene))),
   queryKind("ReadStoreClock", () => readStoreClock()),
+  queryKind("ReadConfirmedTime", () => readConfirmedTime()),
   queryKind("LeftIntents", scene => leftIntents(FIRST, scene.pick([1, 100]))),
   queryKind("ExtentRows", scene => extentRows(...naming(scene), maxOf(scene))),
 ]

@@ -128,6 +128,8 @@ class Process {
   readonly clock: StoreClock
   /** Its way to the metadata is cut. */
   isCutOff = false
+  /** The earliest time for decisions that it was told; 0: the wall clock counts. */
+  datesFromMs = 0
   private readonly life = new AbortController()
   private ended: Promise<void> = Promise.resolve()
 
@@ -145,7 +147,7 @@ class Process {
     return this.store.seenBy(this.own)
   }
 
-  private access(): Pick<Metadata, "ask" | "run"> {
+  private access(): Pick<Metadata, "ask" | "run" | "datesFrom"> {
     const { rows } = this.store
     const reach = (): void => {
       if (this.isCutOff) throw fail("databaseUnreachable")
@@ -156,6 +158,7 @@ class Process {
         reach()
         return rows.ask(query)
       },
+      datesFrom: fromMs => (this.datesFromMs = fromMs),
       run: async command => {
         reach()
         const { incarnations } = this
@@ -404,6 +407,46 @@ test("a start that cannot read the clock keeps everything locked, and reads it l
   store.rows.later = () => undefined
   await store.pass(advanceEveryMs)
   assert.equal(process.aheadMs, 0)
+})
+
+test("a wall clock that is behind a confirmed time dates nothing before it for a day of running, then it is believed", async () => {
+  const store = new Store(false)
+  const first = await store.start()
+  await store.pass(DAY_MS)
+  assert.equal(first.datesFromMs, 0)
+  await first.kill()
+  const second = await store.start(-30 * DAY_MS)
+  // The process was idle: it has stored the time of its start only.
+  assert.equal(second.datesFromMs, 0)
+  await second.stop()
+  const third = await store.start()
+  await store.pass(DAY_MS / 2)
+  await third.stop()
+  const fourth = await store.start(-30 * DAY_MS)
+  assert.equal(fourth.datesFromMs, store.nowMs)
+  await store.pass(1)
+  assert.match(
+    JSON.stringify(fourth.telemetry.entries("store_clock_differs")),
+    /new objects are dated from that time on/,
+  )
+  await store.pass(DAY_MS / 2)
+  assert.ok(fourth.datesFromMs <= store.nowMs && fourth.datesFromMs > store.nowMs - HOUR_MS)
+  await store.pass(DAY_MS / 2)
+  assert.equal(fourth.datesFromMs, 0)
+  await fourth.stop()
+  assert.equal((await store.start(-30 * DAY_MS)).datesFromMs, 0)
+})
+
+test("a node whose wall clock is behind dates nothing before the time that other nodes have confirmed", async () => {
+  const store = new Store(true)
+  await store.start()
+  await store.pass(2 * DAY_MS)
+  const behind = await store.start(-30 * DAY_MS)
+  assert.ok(behind.datesFromMs > store.nowMs - 2 * HOUR_MS, "before it knows the time of the others")
+  await store.pass(HOUR_MS)
+  behind.machine.wallOffsetMs = 0
+  await store.pass(advanceEveryMs)
+  assert.equal(behind.datesFromMs, 0)
 })
 
 test("a wall clock that differs from the store's clock is reported once a day", async () => {

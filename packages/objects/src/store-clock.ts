@@ -5,6 +5,8 @@
  * runs: then nothing else tells how long the store was stopped. From then on time passes by monotonic clocks alone. Of a
  * process with front threads only the engine thread sets the clock, and its fronts take it over.
  *
+ * It also tells the metadata the earliest time for new objects while the wall clock is behind (`confirmed-time-core.ts`).
+ *
  * Promises  The clock never goes backwards in a process, and its row never does. While processes of the store run, it is
  *           never faster than their monotonic clocks, whatever the wall clocks do. It may lag: then locks last longer.
  * Limits    STORE_CLOCK_LIMITS.
@@ -15,7 +17,14 @@ import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { within } from "@hayloft/base/seams/clock/within.js"
-import { advanceClock, readStoreClock, startClock } from "./commands/clock-commands-core.js"
+import {
+  advanceClock,
+  confirmTime,
+  readConfirmedTime,
+  readStoreClock,
+  startClock,
+} from "./commands/clock-commands-core.js"
+import { confirmedBefore, datesFromMs, withClocks, type ConfirmedTime } from "./confirmed-time-core.js"
 
 const HOUR_MS = 3_600_000
 
@@ -32,6 +41,8 @@ export const STORE_CLOCK_LIMITS = {
   /** A clock that was set ahead by more than that at a start is doubtful for this share of it, and at most for so long. */
   doubtShare: 1 / 240,
   doubtMsMax: HOUR_MS,
+  /** The row of the confirmed time is written when it is that old, or later than the confirmed time. */
+  confirmEveryMs: HOUR_MS,
   /** A process that stops waits so long until its time is stored. */
   lastAdvanceMs: 2_000,
 } as const
@@ -52,7 +63,7 @@ export interface StoreTime {
 
 interface StoreClockSeams {
   readonly clock: Clock
-  readonly metadata: Pick<Metadata, "ask" | "run" | "incarnations">
+  readonly metadata: Pick<Metadata, "ask" | "run" | "incarnations" | "datesFrom">
   readonly telemetry: Telemetry
 }
 
@@ -71,6 +82,10 @@ export class StoreClock implements BackgroundService {
   /** By the monotonic clock. */
   private doubtUntilMs = -Infinity
   private hasFailed = false
+  /** It is undefined until its row has been read. */
+  private confirmed: ConfirmedTime | undefined
+  /** The row holds this time. */
+  private storedConfirmedMs = 0
 
   constructor(
     private readonly seams: StoreClockSeams,
@@ -122,7 +137,10 @@ export class StoreClock implements BackgroundService {
   /** Sets the clock, or continues to do so. If that fails, the next step tries again, and the clock lags until then. */
   async start(): Promise<void> {
     try {
+      const isIdle = this.isSet && !this.isShared && !this.isUsed
       await (this.isSet ? this.advance() : this.set())
+      const confirmed = await this.compareClocks()
+      if (!isIdle) await this.storeConfirmed(confirmed)
       this.hasFailed = false
     } catch (error) {
       if (!isFailure(error)) throw error
@@ -176,6 +194,25 @@ export class StoreClock implements BackgroundService {
     this.watch = undefined
   }
 
+  private async compareClocks(): Promise<ConfirmedTime> {
+    const { clock, metadata } = this.seams
+    if (this.confirmed === undefined) {
+      this.storedConfirmedMs = await metadata.ask(readConfirmedTime())
+      this.confirmed = confirmedBefore(this.storedConfirmedMs)
+    }
+    const atMs = clock.monotonicMs()
+    this.confirmed = withClocks(this.confirmed, { wallMs: clock.wallMs(), storeMs: this.shownMs, atMs })
+    metadata.datesFrom(datesFromMs(this.confirmed, atMs))
+    return this.confirmed
+  }
+
+  private async storeConfirmed({ confirmedMs }: ConfirmedTime): Promise<void> {
+    const before = this.storedConfirmedMs
+    if (confirmedMs >= before && confirmedMs < before + STORE_CLOCK_LIMITS.confirmEveryMs) return
+    await this.seams.metadata.run(confirmTime(confirmedMs))
+    this.storedConfirmedMs = confirmedMs
+  }
+
   /** An idle process that owns the metadata alone does not keep its disk awake. */
   private async advance(): Promise<void> {
     if (!this.isShared && !this.isUsed) return
@@ -218,11 +255,18 @@ export class StoreClock implements BackgroundService {
     const nowMs = clock.monotonicMs()
     if (nowMs - this.warnedMs < STORE_CLOCK_LIMITS.warnEveryMs) return
     this.warnedMs = nowMs
-    const times = { storeClock: timeOf(this.shownMs), wallClock: timeOf(clock.wallMs()) }
+    const datedFromMs = this.confirmed === undefined ? 0 : datesFromMs(this.confirmed, nowMs)
+    const times = {
+      storeClock: timeOf(this.shownMs),
+      wallClock: timeOf(clock.wallMs()),
+      ...(datedFromMs > 0 && { datedFrom: timeOf(datedFromMs) }),
+    }
     const message =
       behindMs > 0
         ? "locks end late: the wall clock was set ahead, or the machine was asleep; if the wall clock is right, stop all processes of the store and start them again"
-        : "locks end by the store's clock: the wall clock is behind, or it was ahead when the store's clock was set; if it is behind, set it before objects are stored, since their age counts from it"
+        : datedFromMs > 0
+          ? "the wall clock is behind a time that the store has confirmed, or it was ahead for hours before: new objects are dated from that time on until the wall clock is right, or has been so for a day; set it"
+          : "locks end by the store's clock: the wall clock is behind, or it was ahead when the store's clock was set; if it is behind, set it before objects are stored, since their age counts from it"
     telemetry.log.warn("store_clock_differs", { ...times, message })
   }
 }

@@ -60,6 +60,10 @@ export class WatchedMetadata implements Metadata {
     return this.metadata.closeTo(us)
   }
 
+  datesFrom(fromMs: number): void {
+    this.metadata.datesFrom(fromMs)
+  }
+
   get generation(): number {
     return this.metadata.generation
   }

@@ -166,7 +166,7 @@ export const REQUEST_EVENTS = {
     "guide/quotas.md#check",
   ),
   store_clock_differs: warn(
-    "The store's clock, by which object locks end, and the wall clock of this machine differ by more than an hour. Locks end by the store's clock: `message` says whether late or not. Logged once a day.",
+    "The store's clock, by which object locks end, and the wall clock of this machine differ by more than an hour. Locks end by the store's clock: `message` says whether late or not. With `datedFrom`, the wall clock is behind a time that the store has confirmed, and new objects are dated from then on. Logged once a day.",
     "Check the time of the machine and NTP. If the wall clock is right and locks end late, stop all processes of the store and start them again.",
     CLOCK,
   ),

@@ -225,7 +225,7 @@ const SETTING = record("setting", {
 export type SettingRecord = ValueOf<typeof SETTING>
 export const { encode: encodeSetting, decode: decodeSetting } = SETTING
 
-/** The store's clock (family `clock`) in milliseconds; it never goes backwards. */
+/** The store's clock, which never goes backwards, and the confirmed time (family `clock`) in milliseconds. */
 export const { encode: encodeStoreClock, decode: decodeStoreClock } = recordOf("clock", NUMBER)
 
 export const { encode: encodeBucketId, decode: decodeBucketId } = recordOf("bucket id", BUCKET_ID)

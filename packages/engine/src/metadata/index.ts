@@ -15,6 +15,7 @@ export {
   type UsageChange,
 } from "./contract.js"
 export { countedWrites } from "./counters.js"
+export { DecisionClock } from "./decision-clock.js"
 export { whyElsewhere } from "./converted-store-core.js"
 export { plainCopy } from "./plain-copy.js"
 export {

@@ -25,6 +25,8 @@ import type { MetadataRow, QueryView } from "./views.js"
 
 export interface MetadataUnderTest {
   readonly metadata: Metadata
+  /** Its decisions are dated by this engine; undefined: by itself. */
+  readonly datedBy?: Metadata
   /** Acknowledged changes must be present afterwards. */
   reopen?(): Promise<MetadataUnderTest>
   dispose(): Promise<void>
@@ -196,6 +198,11 @@ const readNow = command<[], boolean>({
   decide: (view, { nowMs }) => ({ writes: [], result: view.get("names", rowKeyOf(`now ${nowMs}`)) !== undefined }),
 })
 
+const timeOfDecision = command<[], number>({
+  name: "TimeOfDecision",
+  decide: (_view, { nowMs }) => ({ writes: [], result: nowMs }),
+})
+
 /** The first parts of all keys, by one seek for each, and the values of the first and the last row that it finds. */
 const prefixesOf = query("PrefixesOf", (view, end: string) => {
   const prefixes: string[] = []
@@ -301,6 +308,22 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
 
   metadataTest("a decision may read a row whose key depends on its time", async metadata => {
     assert.equal(await metadata.run(readNow()), false)
+  })
+
+  test(`${kind}: a decision is told no time before the one that the store has confirmed`, async () => {
+    const { metadata, dispose, datedBy = metadata } = await open()
+    try {
+      const wallMs = await metadata.run(timeOfDecision())
+      datedBy.datesFrom(wallMs + 3_600_000)
+      assert.equal(await metadata.run(timeOfDecision()), wallMs + 3_600_000)
+      for (const fromMs of [wallMs - 3_600_000, 0]) {
+        datedBy.datesFrom(fromMs)
+        const nowMs = await metadata.run(timeOfDecision())
+        assert.ok(nowMs >= wallMs && nowMs < wallMs + 3_600_000)
+      }
+    } finally {
+      await dispose()
+    }
   })
 
   metadataTest("a decision may read row after row without naming them, as many as it may write", async metadata => {

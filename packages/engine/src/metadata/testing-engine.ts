@@ -12,6 +12,7 @@ import type { Soon } from "@hayloft/base/soon.js"
 import type { EntryWrite } from "../format/device/entry.js"
 import { decisionIdOf } from "../format/row-key.js"
 import { countedWrites } from "./counters.js"
+import { DecisionClock } from "./decision-clock.js"
 import { isOfGeneration } from "./guards.js"
 import { soleProcess, type Incarnations } from "./incarnations.js"
 import { plainCopy } from "./plain-copy.js"
@@ -43,6 +44,7 @@ export class MemoryMetadata implements Metadata {
   private logged: (() => void) | undefined
   /** Added to the time of decisions, which else is a millisecond for each. */
   aheadMs = 0
+  private readonly decisionClock = new DecisionClock(() => 1_700_000_000_000 + this.aheadMs + this.lastPosition)
   /** The results of the other replicas. */
   otherReplicas: readonly QueryView[] = []
   /** A replica is offline, or its metadata is not verified. */
@@ -102,8 +104,12 @@ export class MemoryMetadata implements Metadata {
     return result
   }
 
+  datesFrom(fromMs: number): void {
+    this.decisionClock.fromMs = fromMs
+  }
+
   private get nowMs(): number {
-    return 1_700_000_000_000 + this.aheadMs + this.lastPosition
+    return this.decisionClock.nowMs
   }
 
   async closeTo(us?: number): Promise<number> {

@@ -14,6 +14,7 @@ import {
   command,
   POSITIONS_OF_INCARNATION,
   type Command,
+  type DecisionClock,
   type Halt,
   type Incarnations,
   type LiveIncarnations,
@@ -123,7 +124,7 @@ export class SqlIncarnation {
   private lastUs = 0
 
   constructor(
-    private readonly seams: SqlSeams,
+    private readonly seams: SqlSeams & { readonly decisionClock: DecisionClock },
     readonly known: KnownIncarnations,
     private readonly rows: KnownRows,
     private readonly onEnded: (reason: EndReason) => void,
@@ -247,7 +248,7 @@ export class SqlIncarnation {
     )
     const position = this.positionNow
     this.inFlight.add(position)
-    const nowMs = this.seams.clock.wallMs()
+    const { nowMs } = this.seams.decisionClock
     let firstUs = 0
     return {
       get firstUs() {

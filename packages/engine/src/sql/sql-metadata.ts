@@ -22,6 +22,7 @@ import { encodeHaltNote } from "../format/nodes/halt-note.js"
 import type { RowCipher } from "@hayloft/base/encryption/row-cipher.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import {
+  DecisionClock,
   query,
   whyElsewhere,
   type Command,
@@ -78,7 +79,7 @@ export class SqlMetadata implements Metadata {
   private learning: Promise<boolean> = Promise.resolve(true)
 
   private constructor(
-    private readonly settings: SqlMetadataSettings,
+    private readonly settings: SqlMetadataSettings & { readonly decisionClock: DecisionClock },
     private readonly process: NodeProcess,
     private readonly times: StatementTimes,
     { rows, sealing }: { readonly rows: KnownRows; readonly sealing: RowSealing },
@@ -100,7 +101,8 @@ export class SqlMetadata implements Metadata {
     const times = new StatementTimes(clock)
     const sealing: RowSealing = { cipher: undefined }
     const timed = new TimedDatabase(given.database, clock)
-    const settings = { ...given, database: new SealedDatabase(new MeasuredDatabase(timed, times), sealing) }
+    const database = new SealedDatabase(new MeasuredDatabase(timed, times), sealing)
+    const settings = { ...given, database, decisionClock: new DecisionClock(() => clock.wallMs()) }
     const process = { node, process: Buffer.from(random.bytes(PROCESS_BYTES)).toString("hex") }
     const session = await settings.database.connect()
     try {
@@ -203,6 +205,10 @@ export class SqlMetadata implements Metadata {
   closeTo(us?: number): Promise<number> {
     const why = this.refusal ?? (this.halt && haltedFailure(this.halt))
     return why ? Promise.reject(why) : this.closing.closeTo(us)
+  }
+
+  datesFrom(fromMs: number): void {
+    this.settings.decisionClock.fromMs = fromMs
   }
 
   get generation(): number {

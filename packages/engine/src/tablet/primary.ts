@@ -23,7 +23,14 @@ import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { EntryWrite } from "../format/device/entry.js"
 import { CommittedView } from "./committed-view.js"
 import { ReplicaComparison } from "./comparison.js"
-import { isOfGeneration, type Command, type Incarnations, type Metadata, type Query } from "../metadata/index.js"
+import {
+  DecisionClock,
+  isOfGeneration,
+  type Command,
+  type Incarnations,
+  type Metadata,
+  type Query,
+} from "../metadata/index.js"
 import type { ConfigurationStore, ReplicaIncarnationOf, TabletRow } from "./contract.js"
 import { Learner } from "./learner.js"
 import { COMMANDS_WAITING_MAX, MAX_CONCURRENT_REPLICAS, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
@@ -73,15 +80,17 @@ export class Primary implements Metadata {
   private readonly changing = new InOrder()
   /** While replicas are being removed nothing is committed; rejects permanently if that failed. */
   private removing: Promise<void> | undefined
+  private readonly decisionClock: DecisionClock
   private state: "serving" | "halted" | "stopped" = "serving"
 
   constructor(
     { replicas, epoch, recovered, opening }: RecoveredTablet,
-    private readonly clock: Clock,
+    clock: Clock,
     private readonly output: Log,
     private readonly configurations: ConfigurationStore,
     readonly incarnations: Incarnations,
   ) {
+    this.decisionClock = new DecisionClock(() => clock.wallMs())
     this.handles = replicas.map(replica => new ReplicaHandle(replica))
     this.committed = new CommittedView(
       this.handles,
@@ -231,8 +240,12 @@ export class Primary implements Metadata {
     return undefined
   }
 
+  datesFrom(fromMs: number): void {
+    this.decisionClock.fromMs = fromMs
+  }
+
   async closeTo(us?: number): Promise<number> {
-    const at = this.core.momentOf(us, this.clock.wallMs())
+    const at = this.core.momentOf(us, this.decisionClock.nowMs)
     if (this.core.isClosed(at)) return at
     for (const handle of this.handles) await spaceAt(handle, false)
     const refusal = this.ending ?? this.refusal
@@ -253,7 +266,7 @@ export class Primary implements Metadata {
     let needed: PayloadNeeded | RowsRead | undefined
     const answer = new Promise<Result>((resolve, reject) => {
       try {
-        const decide = () => this.core.decide(command, this.clock.wallMs(), payloads, { resolve, reject })
+        const decide = () => this.core.decide(command, this.decisionClock.nowMs, payloads, { resolve, reject })
         const outcome = mayWait ? runOnce(decide) : decide()
         if (outcome instanceof RowsRead) needed = outcome
       } catch (error) {

@@ -18,7 +18,7 @@ import { openTestFront } from "./testing-front.js"
 function under(engine: MemoryMetadata, changes?: LastChanges): Promise<MetadataUnderTest> {
   const { metadata, link } = openTestFront(engine, undefined, undefined, changes)
   const dispose = async (): Promise<void> => link.close()
-  return Promise.resolve({ metadata, dispose })
+  return Promise.resolve({ metadata, datedBy: engine, dispose })
 }
 
 metadataSuite("memory over a channel", () => under(new MemoryMetadata()))

@@ -81,6 +81,9 @@ export class ChannelMetadata implements Metadata {
     return this.note(await this.link.call(METADATA_METHODS.closeTo, us))
   }
 
+  /** The engine thread dates what is decided here: it knows the store's clock. */
+  datesFrom(): void {}
+
   async askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     const request = { verifiedSinceMs, ...named(query) }
     const results = this.note(await this.link.call(METADATA_METHODS.askEveryReplica, request))
