@@ -42,16 +42,22 @@ test("the start, a change and the stop of a server are events, also after kill -
       const isFollowing = async (): Promise<boolean> =>
         /^hayloft_http_in_flight\{server="admin"\} [1-9]/m.test((await server.admin("GET", "/metrics")).text)
       await until("the command follows", isFollowing, 100)
-      while (!followed.includes("store_changed")) await makeChange()
+      const isFollowed = async (): Promise<boolean> => {
+        await makeChange()
+        return followed.includes("store_changed")
+      }
+      await until("a change is followed", isFollowed, 0)
       child.kill("SIGINT")
       let kills = 0
       // Events of the last second before a kill may be lost.
-      do {
+      const isKept = async (): Promise<boolean> => {
         await makeChange()
         await server.kill()
         await server.launch()
         kills += 1
-      } while (!(await shownBy(server)).includes("store_changed"))
+        return (await shownBy(server)).includes("store_changed")
+      }
+      await until("a change is shown after a kill", isKept, 0)
       await server.stop()
       await server.launch()
       const lifeOf = (codes: readonly string[]) => codes.filter(code => ["started", "stopping"].includes(code))

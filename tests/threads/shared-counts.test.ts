@@ -73,7 +73,11 @@ testOfThreads("the status shows whose limits of rates front threads have applied
   assert.equal(set.code, 0, set.stderr)
   const client = server.client(limited)
   let refused = 0
-  while (refused < THREADS) refused += (await client.call("GET", {})).status === 503 ? 1 : 0
+  const areRefused = async (): Promise<boolean> => {
+    refused += (await client.call("GET", {})).status === 503 ? 1 : 0
+    return refused >= THREADS
+  }
+  await until("requests are refused", areRefused, 0)
   const shown = async (): Promise<number> => {
     const { rates = [] } = STATUS.parse(await server.report("/v1/status"))
     return rates.find(({ id }) => id === limited.accessKey)?.refused ?? 0
