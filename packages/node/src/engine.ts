@@ -278,7 +278,7 @@ class EngineBuilder {
     this.services = services
     this.onDamage = (deviceId, id) => services.repair.noteDamage({ deviceId, id })
     const access = openAccess(random, services.tablet, masterKeys, root, services.refuseEarlier)
-    const keyUpkeep = namedKeys.open(services.tablet, access, root.accountId)
+    const keyUpkeep = namedKeys.open(services, access, root.accountId)
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
     for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.opener.checkpointFirst(stack)
     if (node) followRootKey(node.records, masterKeys, telemetry.log, root => access.accounts.setRoot(root))

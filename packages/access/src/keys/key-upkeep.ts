@@ -53,15 +53,17 @@ export class KeyUpkeep implements Job {
     private readonly keys: KeyService,
     private readonly countUses: CountAllUses,
     private readonly clock: Pick<Clock, "wallMs" | "monotonicMs">,
+    /** The time by which deletions are due; undefined: none is now. */
+    private readonly dueTimeMs: () => number | undefined,
   ) {}
 
   async step(): Promise<StepOutcome> {
     if (this.clock.monotonicMs() < this.nextPassMs) return "idle"
-    const nowMs = this.clock.wallMs()
+    const [nowMs, dueMs] = [this.clock.wallMs(), this.dueTimeMs()]
     const due: KmsKeyRecord[] = []
     this.unrotated = 0
     for await (const key of this.keys.keys()) {
-      if (key.deletionMs !== undefined && key.deletionMs <= nowMs) due.push(key)
+      if (key.deletionMs !== undefined && dueMs !== undefined && key.deletionMs <= dueMs) due.push(key)
       const rotationMs = nextRotationMs(key)
       if (key.state === "enabled" && rotationMs !== undefined && rotationMs <= nowMs) await this.rotate(key)
     }

@@ -18,7 +18,8 @@ import {
   type S3Keys,
 } from "@hayloft/access/keys/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
-import { EncryptionKeyUses } from "@hayloft/objects/index.js"
+import type { StoreServices } from "@hayloft/features/index.js"
+import { EncryptionKeyUses, shownDueTimeMs } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
@@ -106,7 +107,11 @@ export class NamedKeyStore {
   }
 
   /** Returns what else the store does for its keys. */
-  open(metadata: Metadata, { accounts }: Access, rootAccount: AccountId): KeyUpkeep {
+  open(
+    { tablet: metadata, storeClock }: Pick<StoreServices, "tablet" | "storeClock">,
+    { accounts }: Access,
+    rootAccount: AccountId,
+  ): KeyUpkeep {
     const { clock } = this.seams
     const { random } = this
     const { records, epochs, node, settings } = this.sources
@@ -124,7 +129,8 @@ export class NamedKeyStore {
       if (settings === undefined) throw noService(kind)
       await settings.external.tryKey(kind, { id, name, version: 1 })
     }
-    const upkeep = new KeyUpkeep(service, () => uses.countOnEveryReplica(), clock)
+    const dueTimeMs = () => shownDueTimeMs({ clock, storeClock })
+    const upkeep = new KeyUpkeep(service, () => uses.countOnEveryReplica(), clock, dueTimeMs)
     const admin = new KeyAdmin(
       service,
       accounts,

@@ -167,7 +167,7 @@ export async function openFront(
   })
   link.start()
   const access = openAccess(random, services.tablet, masterKeys, secrets.root, services.refuseEarlier)
-  namedKeys.open(services.tablet, access, secrets.root.accountId)
+  namedKeys.open(services, access, secrets.root.accountId)
   // In a database: another node may start with another root key.
   if (first.tablets.length === 0) {
     followRootKey(records, masterKeys, telemetry.log, root => access.accounts.setRoot(root))
