@@ -2,8 +2,8 @@
  * The confirmed time of a store: nothing is dated before it while the wall clock is behind, since rules that count days
  * would remove young objects as old ones once the wall clock is right. Pure.
  *
- * Promises  A wall clock that is ahead confirms its time once it has agreed with the store's clock for `agreeMs`; one that is
- *           behind the confirmed time is believed once it has been so for `behindMs`.
+ * Promises  A wall clock is believed once a process has seen it for `believeMs`: one that agrees with the store's clock
+ *           confirms its time, and one that is behind the confirmed time sets that back.
  * Limits    CONFIRMED_TIME_LIMITS, by the monotonic clock of one process.
  */
 
@@ -12,9 +12,8 @@ const HOUR_MS = 3_600_000
 export const CONFIRMED_TIME_LIMITS = {
   /** Clocks that differ by no more agree. */
   toleranceMs: HOUR_MS,
-  /** Most wrong clocks are noticed, or corrected by a time service, in that time. */
-  agreeMs: 6 * HOUR_MS,
-  behindMs: 24 * HOUR_MS,
+  /** Most wrong clocks are noticed, or corrected by a time service, in that time; a laptop runs longer on most days. */
+  believeMs: 6 * HOUR_MS,
 } as const
 
 interface Clocks {
@@ -50,14 +49,11 @@ function wallClockIn({ confirmedMs }: ConfirmedTime, { wallMs, storeMs }: Clocks
 
 /** The confirmed time once the clocks have been compared; they are compared from time to time, in any rhythm. */
 export function withClocks(before: ConfirmedTime, clocks: Clocks): ConfirmedTime {
-  const { agreeMs, behindMs } = CONFIRMED_TIME_LIMITS
   const { wallMs, storeMs, atMs } = clocks
   const wallClock = wallClockIn(before, clocks)
   if (wallClock !== before.wallClock) return { confirmedMs: before.confirmedMs, wallClock, sinceMs: atMs }
-  const forMs = atMs - before.sinceMs
-  if (wallClock === "agrees" && forMs >= agreeMs)
-    return { ...before, confirmedMs: Math.floor(Math.min(wallMs, storeMs)) }
-  if (wallClock === "behind" && forMs >= behindMs)
-    return { confirmedMs: Math.floor(wallMs), wallClock: "differs", sinceMs: atMs }
+  if (atMs - before.sinceMs < CONFIRMED_TIME_LIMITS.believeMs) return before
+  if (wallClock === "agrees") return { ...before, confirmedMs: Math.floor(Math.min(wallMs, storeMs)) }
+  if (wallClock === "behind") return { confirmedMs: Math.floor(wallMs), wallClock: "differs", sinceMs: atMs }
   return before
 }

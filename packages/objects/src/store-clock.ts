@@ -265,7 +265,7 @@ export class StoreClock implements BackgroundService {
       behindMs > 0
         ? "locks end late: the wall clock was set ahead, or the machine was asleep; if the wall clock is right, stop all processes of the store and start them again"
         : datedFromMs > 0
-          ? "the wall clock is behind a time that the store has confirmed, or it was ahead for hours before: new objects are dated from that time on until the wall clock is right, or has been so for a day; set it"
+          ? "the wall clock is behind a time that the store has confirmed, or it was ahead for hours before: new objects are dated from that time on until the wall clock is right, or has been so for six hours; set it"
           : "locks end by the store's clock: the wall clock is behind, or it was ahead when the store's clock was set; if it is behind, set it before objects are stored, since their age counts from it"
     telemetry.log.warn("store_clock_differs", { ...times, message })
   }
