@@ -131,20 +131,35 @@ test("a device of a copy that started more often: refused before anything is wri
 test("a device without metadata, of a copy that started more often: refused before anything is written", () =>
   refusedBesideOriginals(5, 4))
 
-test("only the metadata store of the only device from before a checkpoint: refused by name", () =>
+/** A store whose only device has the metadata store from before its second objects, which were stored in so many lives. */
+const withOlderStore = (lives: number, work: (store: NearStore, folders: readonly string[]) => Promise<void>) =>
   withNearStore(1, SIZES, async (store, folders) => {
-    const [first = ""] = folders
     await store.make(folders)
     await store.stop()
-    const putBack = await copyOf(first, ["base"])
+    const putBack = await copyOf(folders[0] ?? "", ["base"])
     await store.start(folders)
     await store.put("second")
+    for (let life = 1; life < lives; life += 1) await store.startAgain(folders)
     await store.stop()
     await putBack()
-    assert.match(await store.refused(folders), OLDER_STORE)
-    // The log no longer contains the writes that the older metadata store lacks.
-    await rm(`${first}/position`)
-    assert.match(await store.refused(folders), /disk1\/base is older than its log.*Restore the newer one/)
+    await work(store, folders)
+  })
+
+test("only the metadata store of the only device from before a checkpoint: refused, and the log stays complete", () =>
+  withOlderStore(1, async (store, folders) => {
+    for (let start = 1; start <= 3; start += 1) assert.match(await store.refused(folders), OLDER_STORE)
+    await rm(`${folders[0]}/position`)
+    await store.start(folders)
+    await store.check()
+  }))
+
+test("only the metadata store of the only device from before what its log has cut: refused by name", () =>
+  // The log cuts whole files: those of the lives before.
+  withOlderStore(2, async (store, folders) => {
+    const older = /disk1\/base is older than its log.*Restore the newer one/
+    assert.match(await store.refused(folders), older)
+    await rm(`${folders[0]}/position`)
+    assert.match(await store.refused(folders), older)
   }))
 
 /** The newest manifest of a metadata store. */

@@ -2,7 +2,14 @@
  * Device stack: builds everything that runs on one device (log, rows, needle volumes, payloads, checkpoints)
  * over the seams.
  */
-import type { DeviceId, Epoch, Incarnation, LogSequence, TabletId } from "@hayloft/base/ids.js"
+import {
+  parseLogSequence,
+  type DeviceId,
+  type Epoch,
+  type Incarnation,
+  type LogSequence,
+  type TabletId,
+} from "@hayloft/base/ids.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import { DeviceCipher, type DeviceKeys } from "@hayloft/base/encryption/device-cipher.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
@@ -289,18 +296,25 @@ async function openMetadata(
   await disk.syncFolder(folders.metadataStore)
   const contained = containedSequence(metadataStore)
   const isShort = (): boolean => space.isFull
+  // A refused start leaves the log as it is: with the right metadata store, or on the operator's word, the next one goes on.
+  const check = ({ durable, beginsWith }: Pick<SegmentedLog, "durable" | "beginsWith">): Promise<void> =>
+    checkPosition(disk, place.path, place.id, {
+      // The batch that confirms the last one counts, which the log writes again at each start: the note may know it.
+      logged: durable === 0 ? durable : parseLogSequence(durable + 1),
+      generation: metadataStore.generation,
+      contained,
+      // A device without a replica needs no log entries.
+      beginsWith: replicaIncarnations.size === 0 ? contained : beginsWith,
+    })
   const log = await openLog(disk, folders.log, place.id, {
     known: contained,
     isShort,
+    check,
     cipher,
     ...(guard && { guard }),
     ...(fillStepBytes !== undefined && { fillStepBytes }),
   })
   opened.defer(() => log.close())
-  // A device without a replica needs no log entries.
-  const beginsWith = replicaIncarnations.size === 0 ? contained : log.beginsWith
-  const found = { logged: log.durable, generation: metadataStore.generation, contained, beginsWith }
-  await checkPosition(disk, place.path, place.id, found)
   await cutContained(log, contained)
   // A device without a replica needs no log entries: the next checkpoint truncates the log.
   return {

@@ -74,9 +74,11 @@ export interface LogOptions {
   readonly isShort?: () => boolean
   /** Encrypts what is appended. */
   readonly cipher?: DeviceCipher | undefined
+  /** Called with what was found, before anything is written; throws if the log must stay as it is. */
+  readonly check?: (found: Pick<SegmentedLog, "durable" | "beginsWith">) => Promise<void>
 }
 
-/** Opens the log in the folder, which is created if absent. Throws `corruptLog`, `foreignFolder`, `deviceFailed`. */
+/** Opens the log in the folder, which is created if absent. Throws `corruptLog`, `foreignFolder`, `deviceFailed`, and as `check`. */
 export async function openLog(
   disk: Disk,
   folder: string,
@@ -87,6 +89,7 @@ export async function openLog(
   const recovered = await recoverLog(disk, folder, deviceId, options)
   const log = new SegmentedLog(disk, folder, deviceId, options, recovered)
   try {
+    await options.check?.(log)
     if (log.mayHoldPlain) await log.removeFree()
     // No later open may lose a batch that this one returns, even if its pages never reached the disk.
     await log.writeAgain(recovered.unvouched)
@@ -94,6 +97,7 @@ export async function openLog(
     if (log.mayHoldPlain) await log.leavePlain()
   } catch (error) {
     if (!isShortage(error)) {
+      log.stop()
       await log.close()
       throw error
     }
@@ -345,6 +349,11 @@ export class SegmentedLog implements CommitLog {
     await this.disk.remove(file.path)
   }
 
+  /** From now on nothing is written, also not by `close`. */
+  stop(): void {
+    this.#stopped ??= fail("stopping")
+  }
+
   async close(): Promise<void> {
     await this.#draining
     if (this.#stopped === undefined) {
@@ -355,7 +364,7 @@ export class SegmentedLog implements CommitLog {
         if (!isFailure(error)) throw error
       }
     }
-    this.#stopped ??= fail("stopping")
+    this.stop()
     await this.#draining
     await this.#filling
     const files = [...this.#segments, ...this.#free, this.#open, this.#spare].flatMap(each => each?.file ?? [])
