@@ -74,7 +74,7 @@ export interface LogOptions {
   readonly isShort?: () => boolean
   /** Encrypts what is appended. */
   readonly cipher?: DeviceCipher | undefined
-  /** Called with what was found, before anything is written; throws if the log must stay as it is. */
+  /** Called with what was found, before anything is appended; throws if the log must stay as it is. */
   readonly check?: (found: Pick<SegmentedLog, "durable" | "beginsWith">) => Promise<void>
 }
 
