@@ -1,7 +1,7 @@
 /** `npm test`: which files run together, and that nothing that fails is taken for success. */
 import assert from "node:assert/strict"
 import { existsSync } from "node:fs"
-import { writeFile } from "node:fs/promises"
+import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { pathToFileURL } from "node:url"
@@ -153,6 +153,28 @@ test("a run has the seed of its commit, or the one that is named", async () => {
   assert.match(await seedOf(undefined, "--seed", "random"), /^\d{1,6}$/)
   assert.match(await seedOf(undefined, "--seed", "seven"), /--seed needs a whole number/)
 })
+
+test("a failure is reported, also with the output of another run in its message; a test whose parts failed is not", () =>
+  withFolder(async folder => {
+    const file = join(folder, "failing.test.mjs")
+    const lines = join(folder, "lines")
+    await writeFile(
+      file,
+      `import { test } from "node:test"
+       test("other run", () => { throw new Error("not ok 1 - x: '1 subtest failed'") })
+       test("whole", t => t.test("part", () => { throw new Error("fails") }))`,
+    )
+    const reporter = `--test-reporter=${join(ROOT, "tools/testing/reporter.mjs")}`
+    const plain = join(ROOT, "tools/plain-tests.cjs")
+    const args = ["--require", plain, reporter, `--test-reporter-destination=${lines}`, file]
+    const { code } = await run(process.execPath, args, { env: { NODE_TEST_CONTEXT: undefined } })
+    const found = (await readFile(lines, "utf8")).trim().split("\n")
+    const failed = found.map(line => JSON.parse(line) as { kind: string; name?: string }).filter(({ name }) => name)
+    assert.deepEqual(
+      [code, failed.map(({ kind, name }) => `${kind} ${name}`)],
+      [1, ["failed other run", "failed part"]],
+    )
+  }))
 
 test("a change of what the site is made of checks the site", async () => {
   const { checksOfChange } = await load<{

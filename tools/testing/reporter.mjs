@@ -12,8 +12,8 @@ const shown = error => {
   return String(cause?.stack ?? cause)
 }
 
-/** A test with parts that failed says no more than they do. */
-const isOfParts = error => /subtests? failed/.test(error?.message ?? "")
+/** A test with parts that failed says no more than they do. Its message may be that of another run of tests. */
+const isOfParts = error => error?.failureType === "subtestsFailed"
 
 export default async function* lines(events) {
   for await (const { type, data } of events) {
