@@ -162,7 +162,9 @@ test("a remote that does not answer holds up only what needs it, and many cold r
     },
     async () => {
       const cold = Array.from({ length: 20 }, () => near("GET", "slow", "cold"))
-      await until("one is held", () => held.length > 0)
+      const waiting = async (): Promise<number> =>
+        Number(/^hayloft_http_in_flight\{server="s3"\} (\d+)/m.exec(await world.near.metrics())?.[1])
+      await until("one is held, and all others wait for it", async () => held.length > 0 && (await waiting()) === 20)
       assert.equal((await near("GET", "slow", "warm")).body.toString(), "warm")
       open = true
       held.forEach(pass => pass())
