@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
-import { fail } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseDeviceId } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
@@ -28,12 +28,18 @@ async function opened(devices: number) {
 const change = ({ engine }: FrontWorld, policy: string) =>
   engine.control.change("policy", record => setPolicy(record, parsePolicy(policy), []))
 
-/** Writes one object after another; returns them once all are answered. */
+/**
+ * Writes one object after another; returns them once all are answered. A block of `2+1` needs all its shards: one whose
+ * device goes offline meanwhile is refused, and written again, as clients do.
+ */
 async function writing(world: FrontWorld, services: StoreServices, name: string) {
   const written = new Map<string, Buffer>()
   for (let at = 0; at < WRITES; at += 1) {
     const [key, body] = [`${name} ${at}`, Buffer.from(random.bytes(1 + random.below(300 * KIB)))]
-    await world.putting(services, key, body)
+    await world.putting(services, key, body).catch((error: unknown) => {
+      if (!isFailure(error, "deviceFailed")) throw error
+      return world.putting(services, key, body)
+    })
     written.set(key, body)
   }
   return written
