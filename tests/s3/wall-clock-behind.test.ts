@@ -21,6 +21,7 @@ const never = new AbortController().signal
 class Store {
   private readonly world = new World({ seed: 1, devices: 1, days: { dayMs: DAY_MS, abandonedDays: 0 } })
   private engine: Engine | undefined
+  private behindMs = 0
 
   async start(): Promise<void> {
     this.engine = await this.world.run(this.world.start())
@@ -45,8 +46,6 @@ class Store {
     const { lastModifiedMs } = await this.world.run(this.services.objects.put(request))
     return this.world.clock.wallMs() + this.behindMs - lastModifiedMs
   }
-
-  private behindMs = 0
 
   setBehind(behindMs: number): void {
     this.world.clock.jumpWall(this.behindMs - behindMs)

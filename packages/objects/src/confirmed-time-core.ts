@@ -38,7 +38,7 @@ export const confirmedBefore = (confirmedMs: number): ConfirmedTime => ({
 })
 
 /** The earliest time that decisions are told now; 0: they are told the wall clock. */
-export const datesFromMs = ({ confirmedMs, wallClock, sinceMs }: ConfirmedTime, atMs: number): number =>
+export const earliestTimeMs = ({ confirmedMs, wallClock, sinceMs }: ConfirmedTime, atMs: number): number =>
   wallClock === "behind" ? confirmedMs + Math.floor(atMs - sinceMs) : 0
 
 function wallClockIn({ confirmedMs }: ConfirmedTime, { wallMs, storeMs }: Clocks): ConfirmedTime["wallClock"] {

@@ -129,7 +129,7 @@ class Process {
   /** Its way to the metadata is cut. */
   isCutOff = false
   /** The earliest time for decisions that it was told; 0: the wall clock counts. */
-  datesFromMs = 0
+  earliestMs = 0
   private readonly life = new AbortController()
   private ended: Promise<void> = Promise.resolve()
 
@@ -147,7 +147,7 @@ class Process {
     return this.store.seenBy(this.own)
   }
 
-  private access(): Pick<Metadata, "ask" | "run" | "datesFrom"> {
+  private access(): Pick<Metadata, "ask" | "run" | "setEarliestTime"> {
     const { rows } = this.store
     const reach = (): void => {
       if (this.isCutOff) throw fail("databaseUnreachable")
@@ -158,7 +158,7 @@ class Process {
         reach()
         return rows.ask(query)
       },
-      datesFrom: fromMs => (this.datesFromMs = fromMs),
+      setEarliestTime: earliestMs => (this.earliestMs = earliestMs),
       run: async command => {
         reach()
         const { incarnations } = this
@@ -413,28 +413,28 @@ test("a wall clock that is behind a confirmed time dates nothing before it for s
   const store = new Store(false)
   const first = await store.start()
   await store.pass(DAY_MS)
-  assert.equal(first.datesFromMs, 0)
+  assert.equal(first.earliestMs, 0)
   await first.kill()
   const second = await store.start(-30 * DAY_MS)
   // The process was idle: it has stored the time of its start only.
-  assert.equal(second.datesFromMs, 0)
+  assert.equal(second.earliestMs, 0)
   await second.stop()
   const third = await store.start()
   await store.pass(DAY_MS / 2)
   await third.stop()
   const fourth = await store.start(-30 * DAY_MS)
-  assert.equal(fourth.datesFromMs, store.nowMs)
+  assert.equal(fourth.earliestMs, store.nowMs)
   await store.pass(1)
   assert.match(
     JSON.stringify(fourth.telemetry.entries("store_clock_differs")),
     /new objects are dated from that time on/,
   )
   await store.pass(5 * HOUR_MS)
-  assert.ok(fourth.datesFromMs <= store.nowMs && fourth.datesFromMs > store.nowMs - HOUR_MS)
+  assert.ok(fourth.earliestMs <= store.nowMs && fourth.earliestMs > store.nowMs - HOUR_MS)
   await store.pass(HOUR_MS)
-  assert.equal(fourth.datesFromMs, 0)
+  assert.equal(fourth.earliestMs, 0)
   await fourth.stop()
-  assert.equal((await store.start(-30 * DAY_MS)).datesFromMs, 0)
+  assert.equal((await store.start(-30 * DAY_MS)).earliestMs, 0)
 })
 
 test("a node whose wall clock is behind dates nothing before the time that other nodes have confirmed", async () => {
@@ -442,11 +442,11 @@ test("a node whose wall clock is behind dates nothing before the time that other
   await store.start()
   await store.pass(2 * DAY_MS)
   const behind = await store.start(-30 * DAY_MS)
-  assert.ok(behind.datesFromMs > store.nowMs - 2 * HOUR_MS, "before it knows the time of the others")
+  assert.ok(behind.earliestMs > store.nowMs - 2 * HOUR_MS, "before it knows the time of the others")
   await store.pass(HOUR_MS)
   behind.machine.wallOffsetMs = 0
   await store.pass(advanceEveryMs)
-  assert.equal(behind.datesFromMs, 0)
+  assert.equal(behind.earliestMs, 0)
 })
 
 test("a wall clock that differs from the store's clock is reported once a day", async () => {

@@ -24,7 +24,7 @@ import {
   readStoreClock,
   startClock,
 } from "./commands/clock-commands-core.js"
-import { confirmedBefore, datesFromMs, withClocks, type ConfirmedTime } from "./confirmed-time-core.js"
+import { confirmedBefore, earliestTimeMs, withClocks, type ConfirmedTime } from "./confirmed-time-core.js"
 
 const HOUR_MS = 3_600_000
 
@@ -63,7 +63,7 @@ export interface StoreTime {
 
 interface StoreClockSeams {
   readonly clock: Clock
-  readonly metadata: Pick<Metadata, "ask" | "run" | "incarnations" | "datesFrom">
+  readonly metadata: Pick<Metadata, "ask" | "run" | "incarnations" | "setEarliestTime">
   readonly telemetry: Telemetry
 }
 
@@ -202,7 +202,7 @@ export class StoreClock implements BackgroundService {
     }
     const atMs = clock.monotonicMs()
     this.confirmed = withClocks(this.confirmed, { wallMs: clock.wallMs(), storeMs: this.shownMs, atMs })
-    metadata.datesFrom(datesFromMs(this.confirmed, atMs))
+    metadata.setEarliestTime(earliestTimeMs(this.confirmed, atMs))
     return this.confirmed
   }
 
@@ -255,16 +255,16 @@ export class StoreClock implements BackgroundService {
     const nowMs = clock.monotonicMs()
     if (nowMs - this.warnedMs < STORE_CLOCK_LIMITS.warnEveryMs) return
     this.warnedMs = nowMs
-    const datedFromMs = this.confirmed === undefined ? 0 : datesFromMs(this.confirmed, nowMs)
+    const earliestMs = this.confirmed === undefined ? 0 : earliestTimeMs(this.confirmed, nowMs)
     const times = {
       storeClock: timeOf(this.shownMs),
       wallClock: timeOf(clock.wallMs()),
-      ...(datedFromMs > 0 && { datedFrom: timeOf(datedFromMs) }),
+      ...(earliestMs > 0 && { datedFrom: timeOf(earliestMs) }),
     }
     const message =
       behindMs > 0
         ? "locks end late: the wall clock was set ahead, or the machine was asleep; if the wall clock is right, stop all processes of the store and start them again"
-        : datedFromMs > 0
+        : earliestMs > 0
           ? "the wall clock is behind a time that the store has confirmed, or it was ahead for hours before: new objects are dated from that time on until the wall clock is right, or has been so for six hours; set it"
           : "locks end by the store's clock: the wall clock is behind, or it was ahead when the store's clock was set; if it is behind, set it before objects are stored, since their age counts from it"
     telemetry.log.warn("store_clock_differs", { ...times, message })

@@ -60,8 +60,8 @@ export class WatchedMetadata implements Metadata {
     return this.metadata.closeTo(us)
   }
 
-  datesFrom(fromMs: number): void {
-    this.metadata.datesFrom(fromMs)
+  setEarliestTime(earliestMs: number): void {
+    this.metadata.setEarliestTime(earliestMs)
   }
 
   get generation(): number {

@@ -30,7 +30,7 @@ import { plainCopy } from "./plain-copy.js"
 import type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
 
 export interface DecisionTime {
-  /** The wall clock, or the time that `datesFrom` was told if that is later. */
+  /** The wall clock, or the time of `setEarliestTime` if that is later. */
   readonly nowMs: number
   /**
    * The commit timestamp: whole microseconds since 1970. A command that was requested after another one was answered, or
@@ -242,8 +242,8 @@ export interface Metadata {
    * the future, otherwise as `run`.
    */
   closeTo(us?: number): Promise<number>
-  /** From now on decisions are told this time while the wall clock shows an earlier one; 0: they are told the wall clock. */
-  datesFrom(fromMs: number): void
+  /** From now on decisions are told this time while the wall clock shows an earlier one; 0: they always get the wall clock. */
+  setEarliestTime(earliestMs: number): void
   /** Increases by the time `known` may give other results, because another process has changed rows. */
   readonly generation: number
   /**

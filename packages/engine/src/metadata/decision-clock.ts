@@ -2,11 +2,11 @@
 
 export class DecisionClock {
   /** No decision is told an earlier time; 0: the wall clock alone counts. */
-  fromMs = 0
+  earliestMs = 0
 
   constructor(private readonly wallMs: () => number) {}
 
   get nowMs(): number {
-    return Math.max(this.fromMs, this.wallMs())
+    return Math.max(this.earliestMs, this.wallMs())
   }
 }

@@ -270,11 +270,11 @@ const scanOf = query("ScanOf", (view, family: Family, { start, end, max }: Page)
 })
 
 export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTest>): void {
-  const metadataTest = (name: string, body: (metadata: Metadata) => Promise<void>): void => {
+  const metadataTest = (name: string, body: (metadata: Metadata, under: MetadataUnderTest) => Promise<void>): void => {
     test(`${kind}: ${name}`, async () => {
       const under = await open()
       try {
-        await body(under.metadata)
+        await body(under.metadata, under)
       } finally {
         await under.dispose()
       }
@@ -310,19 +310,15 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
     assert.equal(await metadata.run(readNow()), false)
   })
 
-  test(`${kind}: a decision is told no time before the one that the store has confirmed`, async () => {
-    const { metadata, dispose, datedBy = metadata } = await open()
-    try {
-      const wallMs = await metadata.run(timeOfDecision())
-      datedBy.datesFrom(wallMs + 3_600_000)
-      assert.equal(await metadata.run(timeOfDecision()), wallMs + 3_600_000)
-      for (const fromMs of [wallMs - 3_600_000, 0]) {
-        datedBy.datesFrom(fromMs)
-        const nowMs = await metadata.run(timeOfDecision())
-        assert.ok(nowMs >= wallMs && nowMs < wallMs + 3_600_000)
-      }
-    } finally {
-      await dispose()
+  metadataTest("a decision is told no time before the one that the store has confirmed", async (metadata, under) => {
+    const { datedBy = metadata } = under
+    const wallMs = await metadata.run(timeOfDecision())
+    datedBy.setEarliestTime(wallMs + 3_600_000)
+    assert.equal(await metadata.run(timeOfDecision()), wallMs + 3_600_000)
+    for (const earliestMs of [wallMs - 3_600_000, 0]) {
+      datedBy.setEarliestTime(earliestMs)
+      const nowMs = await metadata.run(timeOfDecision())
+      assert.ok(nowMs >= wallMs && nowMs < wallMs + 3_600_000)
     }
   })
 

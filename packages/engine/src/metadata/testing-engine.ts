@@ -104,8 +104,8 @@ export class MemoryMetadata implements Metadata {
     return result
   }
 
-  datesFrom(fromMs: number): void {
-    this.decisionClock.fromMs = fromMs
+  setEarliestTime(earliestMs: number): void {
+    this.decisionClock.earliestMs = earliestMs
   }
 
   private get nowMs(): number {

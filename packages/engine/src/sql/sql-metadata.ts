@@ -207,8 +207,8 @@ export class SqlMetadata implements Metadata {
     return why ? Promise.reject(why) : this.closing.closeTo(us)
   }
 
-  datesFrom(fromMs: number): void {
-    this.settings.decisionClock.fromMs = fromMs
+  setEarliestTime(earliestMs: number): void {
+    this.settings.decisionClock.earliestMs = earliestMs
   }
 
   get generation(): number {

@@ -240,8 +240,8 @@ export class Primary implements Metadata {
     return undefined
   }
 
-  datesFrom(fromMs: number): void {
-    this.decisionClock.fromMs = fromMs
+  setEarliestTime(earliestMs: number): void {
+    this.decisionClock.earliestMs = earliestMs
   }
 
   async closeTo(us?: number): Promise<number> {

@@ -82,7 +82,7 @@ export class ChannelMetadata implements Metadata {
   }
 
   /** The engine thread dates what is decided here: it knows the store's clock. */
-  datesFrom(): void {}
+  setEarliestTime(): void {}
 
   async askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     const request = { verifiedSinceMs, ...named(query) }
