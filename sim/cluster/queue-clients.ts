@@ -44,9 +44,9 @@ export class QueueClients {
     private readonly random: Random,
   ) {}
 
-  private queuesOf({ services: { tablet: metadata, refuseEarlier: prepare } }: Server): Queues {
+  private queuesOf({ services: { tablet: metadata, storeClock, refuseEarlier: prepare } }: Server): Queues {
     const { clock, random } = this
-    return new Queues({ clock, random, metadata, prepare, isShared: true, node: "0000002a" })
+    return new Queues({ clock, storeClock, random, metadata, prepare, isShared: true, node: "0000002a" })
   }
 
   async create(engine: Server): Promise<void> {

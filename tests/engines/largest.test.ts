@@ -75,7 +75,7 @@ function servicesOver(metadata: Metadata) {
   return {
     buckets: new BucketService(metadata),
     items: new Items(common),
-    queues: new Queues({ ...common, node: "0123abcd" }),
+    queues: new Queues({ ...common, storeClock: { shownMs: 0, isDoubtful: false }, node: "0123abcd" }),
     coordination: new Coordination(common),
   }
 }

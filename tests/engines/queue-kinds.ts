@@ -93,7 +93,8 @@ export const QUEUE_COMMANDS: readonly PlayKind[] = [
     const limits = { count: scene.pick([1, 3, 100]), bytesMax: scene.pick([1, 1_000_000]) }
     const queues = scene.some(NAMES)
     const fromMs = queues.map(() => scene.pick([0, 0, scene.nowMs - 1_000]))
-    const claim = { account: ACCOUNT, queues, fromMs, ...limits, refusedQueues: queues.slice(2) }
+    const overMs = scene.pick([scene.nowMs, scene.nowMs, 0])
+    const claim = { account: ACCOUNT, queues, fromMs, overMs, ...limits, refusedQueues: queues.slice(2) }
     return claimMessages({ ...claim, visibilitySeconds: scene.pick(SECONDS) })
   }),
   commandKind("RemoveMessages", 3, scene => removeMessages({ account: ACCOUNT, ids: idsOf(scene, 3) })),

@@ -12,5 +12,6 @@ export function queuesInMemory(clock: SimClock): Queues {
     metadata.aheadMs = clock.wallMs() - 1_700_000_000_000 - metadata.position
   }
   const random = new SimRandom(5)
-  return new Queues({ clock, random, metadata, prepare: () => PREPARED, isShared: false, node: "0000002a" })
+  const seams = { clock, storeClock: { shownMs: clock.wallMs(), isDoubtful: false }, random, metadata }
+  return new Queues({ ...seams, prepare: () => PREPARED, isShared: false, node: "0000002a" })
 }

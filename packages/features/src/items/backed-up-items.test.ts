@@ -152,7 +152,8 @@ test("messages of queues come back from the newest backup; those that are delive
   const { world, backUp, reconcile } = await opened()
   const { clock, tablet: metadata } = world
   const seams = { clock, random: new SimRandom(3), metadata, prepare: async () => undefined }
-  const queues = new Queues({ ...seams, isShared: true, node: "0123abcd" })
+  const { storeClock } = world.services
+  const queues = new Queues({ ...seams, storeClock, isShared: true, node: "0123abcd" })
   const name = { account: world.home.owner, name: "q" }
   const add = (body: string, retrySeconds: number) =>
     queues.add(name, [{ content: { body: Buffer.from(body), ...NO_ATTRIBUTES }, sender: "arn", retrySeconds }], {

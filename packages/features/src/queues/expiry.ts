@@ -1,8 +1,8 @@
 /**
  * Expiry: removes messages whose time is over, and what is left of queues that were emptied or deleted. A job.
  *
- * Promises  The job removes a message only after its time, by the store's clock and by the wall clock of a process. A message
- *           that a consumer comes across goes at once, by the wall clock of its node. The job works on full disks.
+ * Promises  A message is removed only after its time, by the store's clock and by the wall clock of a process, also if a
+ *           consumer comes across it. The job works on full disks.
  * Limits    One pass over the order of all queues every `passEveryMs`, earlier if messages are over earlier.
  */
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"

@@ -119,8 +119,10 @@ interface Claim {
   readonly account: AccountId
   /** Messages of the first one come first. */
   readonly queues: readonly string[]
-  /** For each of the queues: no message of it is due before. */
+  /** For each of the queues: no message of it that may be delivered is due before. */
   readonly fromMs: readonly number[]
+  /** A message whose time is over is removed if it was over by then; others stay, and are not delivered. */
+  readonly overMs: number
   readonly count: number
   /** Bytes of the contents together, unless the first one has more. */
   readonly bytesMax: number
@@ -140,7 +142,9 @@ export interface Claimed {
   readonly lackingQueues: readonly string[]
   /** Queues to which messages have moved. */
   readonly movedTo: readonly string[]
-  /** For each of the queues: no message of it is due before; undefined: it is not known. */
+  /** Queues in which messages stay whose time is over by the clock of this node alone. */
+  readonly leftIn: readonly string[]
+  /** For each of the queues: no message of it that may be delivered is due before; undefined: it is not known. */
   readonly reachedMs: readonly (number | undefined)[]
 }
 
@@ -158,6 +162,9 @@ class ClaimDecision {
   private readonly messages: { readonly id: MessageId; readonly message: MessageRecord }[] = []
   private readonly lacking = new Set<string>()
   private readonly movedTo = new Set<string>()
+  private readonly leftIn = new Set<string>()
+  private left = 0
+  private lastLeftMs = 0
   private bytes = 0
   private passed = 0
   private isMore = false
@@ -181,18 +188,35 @@ class ClaimDecision {
     const range = { ...dueRange(queue.id, claim.fromMs[at] ?? 0, nowMs + 1), expectedRows, presentOnly: true }
     this.reachedMs[at] = nowMs
     for (const [key, row] of view.range("queueOrder", range)) {
-      const stop = (): boolean => this.stopAt(at, parseDueRowKey(key).dueMs)
-      if (this.messages.length === claim.count || this.passed === QUEUE_LIMITS.passedPerCommand) return stop()
-      const { messageId: id } = decodeDue(row.value)
+      const { dueMs } = parseDueRowKey(key)
+      if (this.isFull(dueMs)) return this.stopAt(at, dueMs)
+      const { messageId: id, expiresMs } = decodeDue(row.value)
+      if (expiresMs <= nowMs && expiresMs > claim.overMs) {
+        this.leave(name, dueMs)
+        continue
+      }
       const message = messageRowIn(view, claim.account, id)
       if (message === undefined || !isAt(message, key)) {
         this.passed += 1
         this.change.removePlace(key)
-      } else if (!this.take({ id, message, queue }, name)) return stop()
+      } else if (!this.take({ id, message, queue }, name)) return this.stopAt(at, dueMs)
     }
     // A message that lacks its dead queue stays where it is.
     if (this.lacking.size > 0) this.reachedMs[at] = undefined
     return true
+  }
+
+  /** The next message is left to another command. Those that are due at the same time are passed over by one, so that the next gets further. */
+  private isFull(dueMs: number): boolean {
+    const { passedPerCommand, rowsPerPage } = QUEUE_LIMITS
+    if (this.messages.length === this.claim.count || this.passed === passedPerCommand) return true
+    return this.left >= rowsPerPage && dueMs !== this.lastLeftMs
+  }
+
+  private leave(name: string, dueMs: number): void {
+    this.leftIn.add(name)
+    this.left += 1
+    this.lastLeftMs = dueMs
   }
 
   /** Ends the claim at a message with this time: none of the queue is due before it. */
@@ -272,9 +296,10 @@ class ClaimDecision {
   }
 
   get result(): Claimed {
-    const { messages, isMore, lacking, movedTo, reachedMs } = this
+    const { messages, isMore, reachedMs } = this
+    const [lackingQueues, movedTo, leftIn] = [[...this.lacking], [...this.movedTo], [...this.leftIn]]
     const nextDue = isMore ? [] : this.nextDue()
-    return { messages, isMore, nextDue, lackingQueues: [...lacking], movedTo: [...movedTo], reachedMs }
+    return { messages, isMore, nextDue, lackingQueues, movedTo, leftIn, reachedMs }
   }
 }
 

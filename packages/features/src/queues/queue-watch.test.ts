@@ -203,3 +203,19 @@ test("what another process adds wakes one that waits within a moment, and nothin
   await world.pass(10_000)
   assert.equal(reads, before)
 })
+
+test("a message that is over, but may not be removed yet, hides nothing that another node adds", async () => {
+  const world = new QueueWorld(undefined, true)
+  await world.queues.create(named("q"))
+  await world.add("q", "over", { retentionSeconds: 60 })
+  await world.pass(61_000)
+  world.wallAheadMs = 30_000
+  const consumers = new Consumers(world)
+  consumers.add(["q"])
+  await world.pass(500)
+  const content = { body: Buffer.from("other"), attributes: [], trace: undefined }
+  await world.beside("00000001").add(named("q"), [{ content, sender: "arn" }], { copiesNow: 1 })
+  await world.pass(1_500)
+  assert.deepEqual(consumers.got, ["other"])
+  await consumers.all()
+})

@@ -108,12 +108,36 @@ test("a wall clock that is far ahead for a while removes no message", async () =
   world.clock.jumpWall(aheadMs)
   world.wallAheadMs = aheadMs
   await world.expire()
+  assert.deepEqual(await world.bodies("q"), [], "its time is over by the wall clock")
   world.clock.jumpWall(-aheadMs)
   world.wallAheadMs = 0
   assert.deepEqual(await world.bodies("q"), ["stays"])
   await world.pass(600 * SECOND_MS)
   await world.expire()
   assert.equal(world.rows()["queueMessages"], 0)
+})
+
+test("a consumer passes over any number of messages that are over by the wall clock alone", async () => {
+  const world = await opened("q")
+  const content = { body: Buffer.from("stays"), attributes: [], trace: undefined }
+  const ten = Array.from({ length: 10 }, () => ({ content, sender: "arn", retentionSeconds: 600 }))
+  // More than one command passes over, some of them due at the same moment.
+  for (let added = 0; added <= 2 * QUEUE_LIMITS.rowsPerPage; added += ten.length) {
+    if (added % 400 === 0) await world.pass(1)
+    await world.queues.add(named("q"), ten, { copiesNow: 1 })
+  }
+  const { queueMessages: stored } = world.rows()
+  const aheadMs = DAY_MS
+  world.clock.jumpWall(aheadMs)
+  world.wallAheadMs = aheadMs
+  await world.add("q", "new", { retentionSeconds: 60 })
+  assert.deepEqual(await world.bodies("q"), ["new"])
+  assert.deepEqual(await world.bodies("q"), [])
+  assert.equal(world.rows()["queueMessages"], must(stored, "messages") + 1)
+  // The store's clock has come so far: a consumer removes them.
+  world.wallAheadMs = 0
+  assert.deepEqual(await world.bodies("q"), [])
+  assert.equal(world.rows()["queueMessages"], 1)
 })
 
 test("a pass begins when the first message is over, and after ten minutes at the latest", async () => {

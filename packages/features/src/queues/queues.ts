@@ -8,7 +8,7 @@
  *           `invalidArgument`; `tooManyInFlight` for more waiting than QUEUE_LIMITS allows.
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { parseMessageId, type AccountId, type MessageId } from "@hayloft/base/ids.js"
+import { parseMessageId, type AccountId, type MessageId, type RowKey } from "@hayloft/base/ids.js"
 import {
   encodeContent,
   queueRowKey,
@@ -22,6 +22,7 @@ import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { keepLatest } from "@hayloft/base/keep-latest.js"
 import { walkPages } from "@hayloft/base/walk-pages.js"
 import { within } from "@hayloft/base/seams/clock/within.js"
+import { shownDueTimeMs, type Core } from "@hayloft/objects/door/index.js"
 import type { Delivery, MessageInput, Reception } from "./contract.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import {
@@ -73,6 +74,7 @@ export const DEFAULT_SETTINGS: QueueSettings = {
 
 interface QueueSeams {
   readonly clock: Clock
+  readonly storeClock: Pick<Core["storeClock"], "shownMs" | "isDoubtful">
   readonly random: Random
   readonly metadata: Pick<Metadata, "run" | "ask">
   /** Resolves once earlier releases refuse the devices. */
@@ -226,13 +228,15 @@ export class Queues {
     const queues = [...new Set(named)]
     const limits = { count, bytesMax: QUEUE_LIMITS.receivedBytesMax, visibilitySeconds }
     const refusedQueues: string[] = []
-    let isWhole = false
+    let fromMs = queues.map(name => this.beginOf({ account, name }))
+    let isWhole = fromMs.every(ms => ms === 0)
     for (;;) {
-      const fromMs = queues.map(name => (isWhole ? 0 : this.beginOf({ account, name })))
-      const claim = { account, queues, fromMs, ...limits, refusedQueues }
+      const overMs = shownDueTimeMs(this.seams) ?? 0
+      const claim = { account, queues, fromMs, overMs, ...limits, refusedQueues }
       const claimed = await this.seams.metadata.run(claimMessages(claim))
       for (const [at, name] of queues.entries()) this.noteReached({ account, name }, fromMs[at], claimed.reachedMs[at])
       for (const name of claimed.movedTo) this.watch.changed(queueRowKey(account, name))
+      for (const name of claimed.leftIn) this.lookAgain(queueRowKey(account, name))
       for (const { message } of claimed.messages) this.note({ account, name: message.queueName }, "delivered", 1)
       const isClaimed = claimed.messages.length > 0
       for (const name of claimed.lackingQueues) {
@@ -241,11 +245,20 @@ export class Queues {
         if (!(await this.tryCreate({ account, name }, isRefusal))) refusedQueues.push(name)
       }
       if (isClaimed) return claimed
-      if (claimed.isMore || claimed.lackingQueues.length > 0) continue
+      if (claimed.isMore || claimed.lackingQueues.length > 0) {
+        fromMs = fromMs.map((beganMs, at) => claimed.reachedMs[at] ?? beganMs)
+        continue
+      }
       // Looks again before it waits if a message is due: clocks may differ by more than a claim allows for.
-      if (fromMs.every(ms => ms === 0)) return claimed
+      if (isWhole) return claimed
+      fromMs = queues.map(() => 0)
       isWhole = true
     }
+  }
+
+  /** Messages that are first in a queue, and may not be removed yet, hide from the watch what other nodes add. */
+  private lookAgain(row: RowKey): void {
+    this.watch.noteDue(row, this.seams.clock.wallMs() + QUEUE_LIMITS.leftAgainMs)
   }
 
   /** Returns false for a refusal; throws other errors. */

@@ -35,7 +35,8 @@ export class QueueWorld {
       },
     }
     const random = new SimRandom(seed)
-    this.queues = new Queues({ clock, random, metadata, prepare, isShared, node: "0123abcd" })
+    const { storeClock } = this
+    this.queues = new Queues({ clock, storeClock, random, metadata, prepare, isShared, node: "0123abcd" })
     this.expiry = new QueueExpiry({ clock, metadata, storeClock: this.storeClock })
     // Decisions are made at the time of the clock.
     metadata.before = () => {
@@ -45,9 +46,9 @@ export class QueueWorld {
 
   /** The same rows, as another process of the store sees them. */
   beside(node: string): Queues {
-    const { clock, metadata } = this
+    const { clock, metadata, storeClock } = this
     const random = new SimRandom(TEST_SEED).fork(node)
-    return new Queues({ clock, random, metadata, prepare: async () => undefined, isShared: true, node })
+    return new Queues({ clock, storeClock, random, metadata, prepare: async () => undefined, isShared: true, node })
   }
 
   async add(name: string, body: string, options: Options = {}): Promise<MessageId> {

@@ -31,6 +31,7 @@ const SIZES = [QUEUE_LIMITS.contentBytesMax, QUEUE_LIMITS.inlineBytesMax / 2]
 const servicesOver = (metadata: Metadata) => {
   const common = {
     clock: new SimClock(),
+    storeClock: { shownMs: 0, isDoubtful: false },
     random: new SimRandom(1),
     metadata,
     prepare: async () => undefined,

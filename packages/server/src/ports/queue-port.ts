@@ -39,8 +39,8 @@ export class QueuePort {
   constructor({ clock, random }: QueueSeams, { services, recordManager }: QueueStore, node: QueueNode) {
     const label = createHash("sha256").update(node.name).digest("hex").slice(0, NODE_DIGITS)
     const { tablet, refuseEarlier: prepare, core } = services
-    const { isShared } = core
-    this.queues = new Queues({ clock, random, metadata: tablet, prepare, isShared, node: label })
+    const { isShared, storeClock } = core
+    this.queues = new Queues({ clock, storeClock, random, metadata: tablet, prepare, isShared, node: label })
     QUEUE_SERVICE.set(core, this.queues)
     const { others } = node
     this.store = {
