@@ -60,6 +60,7 @@ export class RemotesOfStore {
       ...seams,
       ...terms,
       metrics,
+      storeClock: engine.services.storeClock,
       isShared: engine.services.core.isShared,
       metadata,
       cacheBytesMax,

@@ -9,6 +9,7 @@ import { AssertionError } from "@hayloft/base/assert.js"
 import { asFailure, isFailure, sentenceOf } from "@hayloft/base/failures.js"
 import type { BucketId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import { FailuresInARow, mapBounded, Rest, type BackgroundService } from "@hayloft/base/life/index.js"
+import { shownDueTimeMs, type Core } from "@hayloft/objects/door/index.js"
 import type { Bucket, Objects } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
@@ -21,6 +22,7 @@ import type { RemoteWrites } from "./writes.js"
 
 interface PendingParts {
   readonly clock: Clock
+  readonly storeClock: Pick<Core["storeClock"], "shownMs" | "isDoubtful">
   readonly log: Log
   readonly metrics: Metrics
   readonly objects: Pick<Objects, "listVersions" | "remove">
@@ -152,14 +154,19 @@ export class PendingWrites implements BackgroundService {
     }
   }
 
-  /** Versions whose process died before the remote had them: they were never acknowledged. */
+  /**
+   * Removes versions whose process died before the remote had them: they were never acknowledged. By a clock that is ahead,
+   * those of other nodes that are under way would be old.
+   */
   private async removeAbandoned(bucket: Bucket, setting: RemoteSetting, signal: AbortSignal): Promise<void> {
-    const { clock, objects, writes, isShared, placeOf } = this.parts
+    const { objects, writes, isShared, placeOf } = this.parts
     const { abandonedMs, abandonedByOthersMs } = REMOTE_LIMITS
+    const nowMs = shownDueTimeMs(this.parts)
+    if (nowMs === undefined) return
     for await (const entry of latestOf(objects, bucket)) {
       if (signal.aborted) return
       const writtenMs = entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
-      const isYoung = clock.wallMs() - writtenMs < (isShared ? abandonedByOthersMs : abandonedMs)
+      const isYoung = nowMs - writtenMs < (isShared ? abandonedByOthersMs : abandonedMs)
       if (isYoung || writes.isUnderWay(entry.versionId)) continue
       // The remote may have it or not.
       await writes.mark(placeOf(setting, bucket, keyOfVersion(entry)))

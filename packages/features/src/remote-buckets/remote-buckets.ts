@@ -16,6 +16,7 @@ import {
   type Objects,
   type BucketSettingName,
 } from "@hayloft/objects/index.js"
+import type { Core } from "@hayloft/objects/door/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
@@ -58,6 +59,7 @@ interface NamedStore {
 
 interface RemoteParts {
   readonly clock: Clock
+  readonly storeClock: Pick<Core["storeClock"], "shownMs" | "isDoubtful">
   readonly random: Random
   readonly log: Log
   readonly metrics: Metrics
@@ -116,6 +118,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   constructor(private readonly parts: RemoteParts) {
     const {
       clock,
+      storeClock,
       log,
       metrics,
       random,
@@ -142,6 +145,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
       this.placeOf(setting, bucket, key, undefined)
     this.pendingWrites = new PendingWrites({
       clock,
+      storeClock,
       log,
       metrics,
       objects,

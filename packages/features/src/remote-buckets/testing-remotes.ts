@@ -94,12 +94,13 @@ export class RemoteScene {
   private started(): StoreRemotes {
     const { world, origin, cacheBytesMax, blockBytes } = this
     const { clock, random, telemetry, tablet: metadata, services } = world
-    const { objects, buckets } = services
+    const { objects, buckets, storeClock } = services
     const config = { endpoint: "https://far.example", region: "us-east-1" }
     const health = { requests: 0, failures: 0, lastError: undefined, lastErrorMs: undefined }
     const store = { name: "far", config, health, bucket: () => origin }
     return new StoreRemotes({
       clock,
+      storeClock,
       random,
       log: telemetry.log,
       metrics: telemetry.metrics,

@@ -96,6 +96,7 @@ async function settle(scene: TwoBuckets): Promise<number> {
   const { world } = scene
   await removeLeftUploads(world)
   await world.removeAborted()
+  await scene.run(world.services.storeClock.start())
   await world.clock.advance(24 * HOUR_MS)
   await world.settle("transaction-tokens")
   await world.settle("collector")

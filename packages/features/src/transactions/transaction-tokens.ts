@@ -5,7 +5,7 @@
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
-import type { Core } from "@hayloft/objects/door/index.js"
+import { shownDueTimeMs, type Core } from "@hayloft/objects/door/index.js"
 import { dropRows } from "@hayloft/objects/door/rows.js"
 import { dropGuards, overTransactions } from "./transaction-commands-core.js"
 
@@ -21,7 +21,7 @@ export class TransactionTokens implements Job {
   private nextAtMs = -Infinity
   private forgotten = 0
 
-  constructor(private readonly seams: Pick<Core, "clock" | "jobMetadata">) {}
+  constructor(private readonly seams: Pick<Core, "clock" | "storeClock" | "jobMetadata">) {}
 
   progress(): string {
     return `${plural(this.forgotten, "token")} forgotten`
@@ -30,8 +30,10 @@ export class TransactionTokens implements Job {
   async step(): Promise<StepOutcome> {
     const { clock, jobMetadata: metadata } = this.seams
     const { from } = this
+    const nowMs = shownDueTimeMs(this.seams)
     if (from === undefined && clock.monotonicMs() < this.nextAtMs) return "idle"
-    const over = overTransactions(from ?? rowKeyOf(""), clock.wallMs(), LIMITS.rowsPerStep)
+    if (nowMs === undefined) return "idle"
+    const over = overTransactions(from ?? rowKeyOf(""), nowMs, LIMITS.rowsPerStep)
     const { tokens, guards, next } = await metadata.ask(over)
     if (tokens.length > 0) await metadata.run(dropRows(tokens))
     for (const each of guards) await metadata.run(dropGuards(each))
