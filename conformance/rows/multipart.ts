@@ -298,6 +298,31 @@ const copyRows: readonly Row[] = [
 ]
 
 export const multipartRows: readonly Row[] = [
+  // (S3) "Anonymous users cannot initiate multipart uploads.  Please authenticate."
+  row("74.9", "nobody uploads parts without credentials where everybody may write", async scene => {
+    const statement = {
+      Effect: "Allow",
+      Principal: "*",
+      Action: ["s3:PutObject", "s3:ListBucketMultipartUploads"],
+      Resource: [`arn:aws:s3:::${scene.bucket}`, `arn:aws:s3:::${scene.bucket}/*`],
+    }
+    expectStatus(await scene.call("DELETE", { query: "publicAccessBlock" }), 204)
+    const policy = JSON.stringify({ Version: "2012-10-17", Statement: statement })
+    expectStatus(await scene.call("PUT", { query: "policy", body: policy }), 204)
+    expectStatus(await scene.call("PUT", { key: "whole", body: "w", anonymous: true }), 200)
+    expectError(await scene.call("POST", { key: "k", query: "uploads", anonymous: true }), 403, "AccessDenied")
+    const uploadId = await scene.createUpload("k")
+    const etag = await scene.storedPart("k", uploadId, 1, "own")
+    const query = `uploadId=${encodeText(uploadId)}`
+    const part = { key: "k", query: `partNumber=1&${query}`, anonymous: true }
+    expectError(await scene.call("PUT", { ...part, body: "other" }), 403, "AccessDenied")
+    const headers = { "x-amz-copy-source": `/${scene.bucket}/whole` }
+    expectError(await scene.call("PUT", { ...part, headers }), 403, "AccessDenied")
+    const body = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`
+    expectError(await scene.call("POST", { key: "k", query, body, anonymous: true }), 403, "AccessDenied")
+    expectStatus(await scene.complete("k", uploadId, [[1, etag]]), 200)
+    expectBody(await scene.get("k"), "own")
+  }),
   ...["0", "10001", "-1", "x", ""].map((number, index) =>
     row(`74.${index + 1}`, `the part number "${number}" is refused`, async scene => {
       const uploadId = await scene.createUpload("k")

@@ -19,7 +19,7 @@ import { keyOfByteString } from "../wire/target.js"
 import { parseTransaction, type IncludedRequest } from "../wire/transaction.js"
 import { encryptionOfCompletion } from "./encryption-of-requests.js"
 import { asksToBypass } from "./locks-of-requests.js"
-import { multipartIdOf } from "./multipart-upload.js"
+import { writtenUploadOf } from "./multipart-upload.js"
 import { isRemote } from "./remote-object.js"
 import { renameRequestOf } from "./rename-object.js"
 import { noteWritten } from "./transformed-object.js"
@@ -114,7 +114,7 @@ async function operationOf(call: ObjectCall, { kind, parts }: IncludedRequest): 
       const complete = {
         bucket,
         key,
-        multipartId: multipartIdOf(call),
+        multipartId: writtenUploadOf(call),
         parts,
         conditions: writeConditionsOf(call),
         sizeBytes: undefined,

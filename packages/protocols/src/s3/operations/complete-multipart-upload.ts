@@ -22,7 +22,7 @@ import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { encryptionFields, encryptionOfCompletion } from "./encryption-of-requests.js"
 import { expirationOfMade, lifecycleOf } from "./lifecycle-headers.js"
-import { multipartIdOf } from "./multipart-upload.js"
+import { writtenUploadOf } from "./multipart-upload.js"
 import { localConditionsOf, settled } from "./remote-object.js"
 import { writtenVersionHeader } from "./versions.js"
 
@@ -128,7 +128,7 @@ function sizeOf({ headers }: ObjectCall): number | undefined {
 
 export async function completeMultipartUpload(call: ObjectCall): Promise<S3Answer> {
   const { services, bucket, key, headers, client } = call
-  const multipartId = multipartIdOf(call)
+  const multipartId = writtenUploadOf(call)
   const encryption = encryptionOfCompletion(call)
   const rules = await lifecycleOf(call)
   const completed = await services.multipart.complete({

@@ -26,7 +26,23 @@ export function multipartIdOf({ query }: ObjectCall): MultipartId {
   }
 }
 
+/**
+ * Nobody uploads parts without credentials, also where everybody may write: uploads have an owner, whose parts others do not
+ * replace. Amazon S3 refuses it likewise. Throws `accessDenied` for anonymous callers.
+ */
+function requireCredentials({ caller }: ObjectCall): void {
+  if (caller === undefined)
+    throw fail("accessDenied", { message: "Anonymous users cannot initiate multipart uploads.  Please authenticate." })
+}
+
+/** The upload that a request changes. Throws `noSuchUpload`, and `accessDenied` for anonymous callers. */
+export function writtenUploadOf(call: ObjectCall): MultipartId {
+  requireCredentials(call)
+  return multipartIdOf(call)
+}
+
 export async function createMultipartUpload(call: ObjectCall): Promise<S3Answer> {
+  requireCredentials(call)
   const { services, bucket, key, headers, caller, context } = call
   const checksum = plannedChecksum(headers)
   const lock = statedLock(call)

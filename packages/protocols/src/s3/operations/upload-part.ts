@@ -12,7 +12,7 @@ import type { XmlWriter } from "../wire/xml-writer.js"
 import { clientKeyOfPart, encryptionFields } from "./encryption-of-requests.js"
 import { requireKey } from "./kms-of-requests.js"
 import { requireDigest } from "./locks-of-requests.js"
-import { multipartIdOf } from "./multipart-upload.js"
+import { writtenUploadOf } from "./multipart-upload.js"
 import { copyPartFromRemote, isRemote } from "./remote-object.js"
 import { versionHeader } from "./versions.js"
 
@@ -31,7 +31,7 @@ function partNumberOf({ query }: ObjectCall): number {
 export async function uploadPart(call: ObjectCall): Promise<S3Answer> {
   const { services, bucket, key, client } = call
   const partNumber = partNumberOf(call)
-  const multipartId = multipartIdOf(call)
+  const multipartId = writtenUploadOf(call)
   const clientKey = await clientKeyOfPart(call)
   const body = call.body.payload()
   if (bucket.lock !== undefined) {
@@ -62,7 +62,7 @@ export async function uploadPartCopy(call: ObjectCall): Promise<S3Answer> {
   await call.body.refuseContent()
   const { services, bucket, key, headers, client } = call
   const partNumber = partNumberOf(call)
-  const multipartId = multipartIdOf(call)
+  const multipartId = writtenUploadOf(call)
   const rangeText = headers.get("x-amz-copy-source-range")
   const range = rangeText === undefined ? undefined : parseCopyRange(rangeText)
   const clientKey = await clientKeyOfPart(call)
