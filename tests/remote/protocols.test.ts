@@ -78,6 +78,14 @@ test("Swift's API refuses a remote bucket by name", async () => {
     const { status } = await fetch(`${url}/${path}`, { method, headers, ...(body !== undefined && { body }) })
     assert.equal(status, 501, `${method} ${path}`)
   }
+  await world.at("near", "PUT", { bucket: "manifests" })
+  const manifest = JSON.stringify([{ path: "swift/k" }])
+  const segmented = await fetch(`${url}/manifests/large?multipart-manifest=put`, {
+    method: "PUT",
+    headers,
+    body: manifest,
+  })
+  assert.deepEqual([segmented.status, /swift\/k, 501/.test(await segmented.text())], [400, true])
   assert.equal((await world.at("far", "GET", { bucket: "data", key: "swift/k" })).body.toString(), "bytes")
 })
 

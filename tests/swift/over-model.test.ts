@@ -610,6 +610,25 @@ test("quotas of a container hold for uploads and copies, and existing objects st
   assert.equal(await status(owner.call("POST", path, { headers: { "X-Container-Meta-Quota-Count": "many" } })), 400)
 })
 
+test("quotas of a container hold for versions that are the current ones again, and for those of another container", async () => {
+  const quota = { "X-Container-Meta-Quota-Bytes": "10" }
+  const path = await container("quota-versions", { ...quota, "X-Versions-Enabled": "true" })
+  const first = await owner.call("PUT", `${path}/o`, { body: "123456" })
+  await put(`${path}/o`, "1")
+  const again = `${path}/o?version-id=${first.header("x-object-version-id")}`
+  assert.equal(await status(owner.call("PUT", again, { body: "" })), 413)
+  await owner.call("POST", path, { headers: { "X-Container-Meta-Quota-Bytes": "13" } })
+  assert.equal(await status(owner.call("PUT", again, { body: "" })), 201)
+
+  await container("quota-archive", quota)
+  const kept = await container("quota-history", { "X-History-Location": "quota-archive" })
+  const answers: (number | undefined)[] = []
+  for (const body of ["123456", "123457", "123458"])
+    answers.push(await status(owner.call("PUT", `${kept}/o`, { body })))
+  assert.deepEqual(answers, [201, 201, 413], "the archive has no room for the second version")
+  assert.equal((await owner.call("GET", `${kept}/o`)).text, "123457")
+})
+
 test("pages of origins that a container names may send requests and read answers", async () => {
   const path = await container("cors-container", {
     "X-Container-Meta-Access-Control-Allow-Origin": "https://a.example https://b.example",

@@ -155,7 +155,21 @@ test("reseller admins delete accounts: they are gone for every request, and a PU
   assert.deepEqual([await status(auditor.call("DELETE", at)), await status(owner.call("DELETE", ""))], [403, 403])
   assert.equal(await status(reseller.call("DELETE", "/v1/AUTH_no-such-account")), 404)
   assert.equal(await status(reseller.call("DELETE", reseller.account)), 403, "not that of the store's operator")
+  const own = "/v1/AUTH_beside-deleted"
+  assert.equal(await status(reseller.call("PUT", own, made)), 201)
+  assert.equal(await status(reseller.call("PUT", `${own}/of-other`, { headers: { "X-Container-Read": ".r:*" } })), 201)
+  const link = { "X-Symlink-Target": "of-deleted/o", "X-Symlink-Target-Account": "AUTH_deleted-account" }
+  assert.equal(await status(reseller.call("PUT", `${own}/of-other/link`, { headers: link, body: "" })), 201)
+  assert.equal((await world.anonymous.call("GET", `${own}/of-other/link`)).text, "kept")
   assert.equal(await status(reseller.call("DELETE", at)), 204)
+  const from = { "X-Copy-From": "of-deleted/o", "X-Copy-From-Account": "AUTH_deleted-account" }
+  const to = { Destination: "of-deleted/copy", "Destination-Account": "AUTH_deleted-account" }
+  const through = [
+    world.anonymous.call("GET", `${own}/of-other/link`),
+    reseller.call("PUT", `${own}/of-other/copy`, { headers: from, body: "" }),
+    reseller.call("COPY", `${own}/of-other/link?symlink=get`, { headers: to }),
+  ]
+  assert.deepEqual(await Promise.all(through.map(status)), [410, 410, 410], "through another account")
   const asked = [
     reseller.call("GET", at),
     reseller.call("DELETE", at),

@@ -112,8 +112,9 @@ export class Copies {
     const handle = async (call: ObjectCall): Promise<S3Answer> => {
       let isLarge = false
       const termsFor = async (source: CopySource) => {
-        const { segmentListBytes, headers, userMetadata } = await storedInfo(call, source)
+        const { segmentListBytes, headers, userMetadata, sizeBytes } = await storedInfo(call, source)
         isLarge = segmentListBytes !== undefined
+        await requireQuota(this.context, call, sizeBytes)
         return { attributes: { headers, userMetadata } }
       }
       const { result } = await makeCopy(call, termsFor, "segmentList")

@@ -43,6 +43,7 @@ import { SwiftObjects } from "./objects.js"
 import {
   accountAt,
   containerAt,
+  requireUndeleted,
   signedScope,
   SWIFT_SETTING,
   SYNC_SETTING,
@@ -260,9 +261,7 @@ class SwiftHandler implements Protocol {
   private refuseDeleted({ method }: Exchange, { account, container }: SwiftTarget): Soon<void> {
     if (container === undefined && method === "PUT") return undefined
     return after(accountAt(this.settings.accounts, account), known =>
-      after(known && this.settings.swiftAccounts.of(known.id), ofSwift => {
-        if (ofSwift?.deletedMs !== undefined) throw fail("accountDeleted", { account })
-      }),
+      after(known && this.settings.swiftAccounts.of(known.id), ofSwift => requireUndeleted(ofSwift, account)),
     )
   }
 

@@ -10,6 +10,7 @@ import {
   EMPTY_SWIFT_CONTAINER,
   type SwiftContainer,
 } from "@hayloft/engine/format/swift/swift-container.js"
+import type { SwiftAccount } from "@hayloft/engine/format/swift/swift-account.js"
 import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
 import { decodeSwiftSync, NO_SYNC, type SwiftSync } from "@hayloft/engine/format/swift/swift-sync.js"
 import type { Exchange } from "../http/index.js"
@@ -140,16 +141,22 @@ function isAccountAt(accounts: AccountFinder, id: AccountId, name: string): Soon
 const noSuchContainer = (account: string, name: string) =>
   fail("noSuchBucket", { account, bucketName: name.slice(0, 80), message: "the container does not exist" })
 
+/** Throws `accountDeleted`. */
+export function requireUndeleted(ofSwift: SwiftAccount | undefined, account: string): void {
+  if (ofSwift?.deletedMs !== undefined) throw fail("accountDeleted", { account })
+}
+
 /**
  * The container, which is a bucket of the account that the path names. Buckets have one name in the store, containers one in
- * their account: so a container of the same name in another account does not exist. Throws `noSuchBucket` (details.account).
+ * their account: so a container of the same name in another account does not exist. Throws `noSuchBucket` (details.account),
+ * `accountDeleted`.
  */
 export function containerAt(
   {
     accounts,
+    swiftAccounts,
     services,
-  }: {
-    readonly accounts: SwiftContext["accounts"]
+  }: Pick<SwiftContext, "accounts" | "swiftAccounts"> & {
     readonly services: { readonly buckets: Pick<Buckets, "openConfirmed"> }
   },
   account: string,
@@ -165,7 +172,10 @@ export function containerAt(
   return after(opened, bucket =>
     after(isAccountAt(accounts, bucket.owner, account), isThere => {
       if (!isThere) throw noSuchContainer(account, container)
-      return bucket
+      return after(swiftAccounts.of(bucket.owner), ofSwift => {
+        requireUndeleted(ofSwift, account)
+        return bucket
+      })
     }),
   )
 }

@@ -7,6 +7,7 @@ import type { ObjectCall } from "../call.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { keyOfByteString } from "../wire/target.js"
 import { requireKey } from "./kms-of-requests.js"
+import { isRemote } from "./remote-object.js"
 
 type Place = Pick<Parameters<OpenSegment>[0], "container" | "key">
 
@@ -15,6 +16,7 @@ async function placeOf(call: ObjectCall, owner: AccountId, { container, key }: P
   const bucket = await call.openSource(container)
   // A container of another account has another path.
   if (bucket.owner !== owner) throw fail("noSuchBucket")
+  if (isRemote(bucket)) throw fail("notImplemented", { message: "A remote bucket does not have segments." })
   const place = { bucket, key: keyOfByteString(key) }
   for (const action of actionsOf(REQUIRED_ACTIONS.getObject, call.headers, false))
     await call.permissions.require(action, place)

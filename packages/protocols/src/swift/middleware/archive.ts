@@ -16,6 +16,7 @@ import { emptyAnswer } from "../answers.js"
 import { archivedName, archivePrefixOf, DELETION_TYPE, NAMES_OF_MOMENT } from "./archive-core.js"
 import type { SwiftCallers } from "../callers.js"
 import { containerAt, infoAt, type SwiftObjectRequest, type SwiftContext } from "../requests.js"
+import { requireQuota } from "../stored-files.js"
 
 const PAGE_ENTRIES = 1_000
 
@@ -29,6 +30,8 @@ interface Copying {
   readonly from: Place
   readonly to: Place
   readonly etag: string
+  /** The container must have room for so much; undefined: it gets back what it had. */
+  readonly addedBytes?: number
   readonly replaces?: string
 }
 
@@ -52,7 +55,7 @@ export class Archive {
 
   /**
    * Copies the object there, if there is one. Returns its ETag. Throws `preconditionFailed` if the container is missing, or who has
-   * set it is not known, and `accessDenied` if the caller or the setter may not copy it there.
+   * set it is not known, `accessDenied` if the caller or the setter may not copy it there, and `quotaExceeded`.
    */
   async keep(request: SwiftObjectRequest, archive: SwiftArchive): Promise<string | undefined> {
     const { target, caller } = request
@@ -62,7 +65,7 @@ export class Archive {
     if (info === undefined) return undefined
     const object = await this.freeName(request, location, info.lastModifiedMs, info.etag)
     if (object !== undefined) {
-      const copy = { from: target, to: { container: location, object }, etag: info.etag }
+      const copy = { from: target, to: { container: location, object }, etag: info.etag, addedBytes: info.sizeBytes }
       await this.checkCopy(await this.ofSetter(request, archive), copy)
       await this.copy(request, copy, caller)
     }
@@ -93,6 +96,7 @@ export class Archive {
     if (object !== undefined)
       await this.requireMay(await this.ofSetter(request, archive), "PutObject", { container: location, object })
     const handle = async (call: ObjectCall): Promise<S3Answer> => {
+      await requireQuota(this.context, call, 0)
       await call.services.objects.put({
         bucket: call.bucket,
         key: call.key,
@@ -215,10 +219,11 @@ export class Archive {
 
   private async copy(
     { request }: SwiftObjectRequest,
-    { from, to, etag, replaces }: Copying,
+    { from, to, etag, addedBytes, replaces }: Copying,
     caller: SwiftObjectRequest["caller"],
   ): Promise<void> {
     const handle = async (call: ObjectCall): Promise<S3Answer> => {
+      if (addedBytes !== undefined) await requireQuota(this.context, call, addedBytes)
       await makeCopy(call, () => ({ attributes: undefined }), "segmentList")
       return emptyAnswer(201)
     }
