@@ -116,8 +116,8 @@ export class SimMachine {
     return this.incarnationCount
   }
 
-  /** All drives in bays stop now, as those behind one controller do, and recover slowly; nothing is lost. */
-  stallDisks(stallMs: number, recoveryMs: number, bays = this.bays.all): void {
+  /** All drives in bays stop now, as those behind one controller do, and recover slowly; nothing is lost. Returns what ends it. */
+  stallDisks(stallMs: number, recoveryMs: number, bays = this.bays.all): () => void {
     const stalled = bays.filter(({ faulty }) => faulty.state === "well")
     const turn = (from: DeviceCondition, to: DeviceCondition): void => {
       for (const { faulty } of stalled) if (faulty.state === from) faulty.become(to)
@@ -125,6 +125,10 @@ export class SimMachine {
     turn("well", "hung")
     this.clock.alarm(stallMs, () => turn("hung", "slow"))
     this.clock.alarm(stallMs + recoveryMs, () => turn("slow", "well"))
+    return () => {
+      turn("hung", "well")
+      turn("slow", "well")
+    }
   }
 
   /** Makes calls to all drives fail from now on; without an argument, calls succeed again. */

@@ -52,6 +52,8 @@ export class Nemesis {
   /** How often the store was found fully redundant since the last change of the devices or the policy. */
   private wholeScans = 0
   private readonly stalls: Random
+  private endStall = (): void => undefined
+  private stalledUntilMs = 0
 
   constructor(
     private readonly machine: StoreMachine,
@@ -161,7 +163,8 @@ export class Nemesis {
   private stall(): void {
     const durationMs = 1_000 + this.stalls.below(STALL_MS_MAX)
     this.note(`all stop for ${durationMs} ms`)
-    this.machine.stallDisks(durationMs, STALL_RECOVERY_MS)
+    this.stalledUntilMs = this.machine.clock.monotonicMs() + durationMs
+    this.endStall = this.machine.stallDisks(durationMs, STALL_RECOVERY_MS)
   }
 
   private breakDrive(): void {
@@ -175,9 +178,11 @@ export class Nemesis {
     drive.faulty.become(state)
   }
 
+  /** Drives that have stopped together recover together: a part of them would be more than the budget. */
   private get curable(): readonly (readonly [string, Drive])[] {
+    const isStalled = this.machine.clock.monotonicMs() < this.stalledUntilMs
     return this.bays
-      .filter(([, { faulty }]) => faulty.state !== "well")
+      .filter(([, drive]) => drive.faulty.state !== "well" && !(isStalled && !this.weak.has(drive)))
       .filter(([, drive]) => !this.isLostForEver(drive))
   }
 
@@ -292,6 +297,8 @@ export class Nemesis {
 
   /** Causes an event while no process runs. */
   between(): void {
+    this.endStall()
+    this.stalledUntilMs = 0
     this.forgetLeavers()
     if (this.images.length < IMAGES_MAX && this.random.below(3) === 0) this.takeImage()
     const what = this.random.below(8)
