@@ -17,7 +17,7 @@ for (const seed of seedsOf(3)) {
 test("the same seed gives the same run with disk faults", async () => {
   const stories: string[] = []
   for (let run = 0; run < 2; run += 1) {
-    const drama = new DiskDrama({ ...DRAMA, ...dramaOf(77), devices: 2, rounds: 1, clients: 2, lifeMsMax: 5_000 })
+    const drama = new DiskDrama({ ...DRAMA, ...dramaOf(78), devices: 2, rounds: 1, clients: 2, lifeMsMax: 5_000 })
     await drama.run()
     stories.push([...drama.nemesis.story, drama.observer.story(), drama.summary].join("\n"))
   }
