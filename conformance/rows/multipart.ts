@@ -299,7 +299,7 @@ const copyRows: readonly Row[] = [
 
 export const multipartRows: readonly Row[] = [
   // (S3) "Anonymous users cannot initiate multipart uploads.  Please authenticate."
-  row("74.9", "nobody uploads parts without credentials where everybody may write", async scene => {
+  row("74.9", "an anonymous caller cannot upload parts, even if the policy lets everyone write", async scene => {
     const statement = {
       Effect: "Allow",
       Principal: "*",

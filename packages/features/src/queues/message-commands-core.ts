@@ -121,7 +121,7 @@ interface Claim {
   readonly queues: readonly string[]
   /** For each of the queues: no message of it that may be delivered is due before. */
   readonly fromMs: readonly number[]
-  /** A message whose time is over is removed if it was over by then; others stay, and are not delivered. */
+  /** A message whose time was over by then is removed. One that is over later, by the clock of this node alone, is held back. */
   readonly overMs: number
   readonly count: number
   /** Bytes of the contents together, unless the first one has more. */
@@ -142,8 +142,8 @@ export interface Claimed {
   readonly lackingQueues: readonly string[]
   /** Queues to which messages have moved. */
   readonly movedTo: readonly string[]
-  /** Queues in which messages stay whose time is over by the clock of this node alone. */
-  readonly leftIn: readonly string[]
+  /** Queues with messages that are neither delivered nor removed yet. */
+  readonly heldBackIn: readonly string[]
   /** For each of the queues: no message of it that may be delivered is due before; undefined: it is not known. */
   readonly reachedMs: readonly (number | undefined)[]
 }
@@ -162,9 +162,9 @@ class ClaimDecision {
   private readonly messages: { readonly id: MessageId; readonly message: MessageRecord }[] = []
   private readonly lacking = new Set<string>()
   private readonly movedTo = new Set<string>()
-  private readonly leftIn = new Set<string>()
-  private left = 0
-  private lastLeftMs = 0
+  private readonly heldBackIn = new Set<string>()
+  private heldBack = 0
+  private lastHeldBackMs = 0
   private bytes = 0
   private passed = 0
   private isMore = false
@@ -192,7 +192,7 @@ class ClaimDecision {
       if (this.isFull(dueMs)) return this.stopAt(at, dueMs)
       const { messageId: id, expiresMs } = decodeDue(row.value)
       if (expiresMs <= nowMs && expiresMs > claim.overMs) {
-        this.leave(name, dueMs)
+        this.holdBack(name, dueMs)
         continue
       }
       const message = messageRowIn(view, claim.account, id)
@@ -206,17 +206,17 @@ class ClaimDecision {
     return true
   }
 
-  /** The next message is left to another command. Those that are due at the same time are passed over by one, so that the next gets further. */
+  /** The command ends here. It holds back all messages that are due at one moment, so that the next command begins after them. */
   private isFull(dueMs: number): boolean {
     const { passedPerCommand, rowsPerPage } = QUEUE_LIMITS
     if (this.messages.length === this.claim.count || this.passed === passedPerCommand) return true
-    return this.left >= rowsPerPage && dueMs !== this.lastLeftMs
+    return this.heldBack >= rowsPerPage && dueMs !== this.lastHeldBackMs
   }
 
-  private leave(name: string, dueMs: number): void {
-    this.leftIn.add(name)
-    this.left += 1
-    this.lastLeftMs = dueMs
+  private holdBack(name: string, dueMs: number): void {
+    this.heldBackIn.add(name)
+    this.heldBack += 1
+    this.lastHeldBackMs = dueMs
   }
 
   /** Ends the claim at a message with this time: none of the queue is due before it. */
@@ -297,9 +297,9 @@ class ClaimDecision {
 
   get result(): Claimed {
     const { messages, isMore, reachedMs } = this
-    const [lackingQueues, movedTo, leftIn] = [[...this.lacking], [...this.movedTo], [...this.leftIn]]
+    const [lackingQueues, movedTo, heldBackIn] = [[...this.lacking], [...this.movedTo], [...this.heldBackIn]]
     const nextDue = isMore ? [] : this.nextDue()
-    return { messages, isMore, nextDue, lackingQueues, movedTo, leftIn, reachedMs }
+    return { messages, isMore, nextDue, lackingQueues, movedTo, heldBackIn, reachedMs }
   }
 }
 

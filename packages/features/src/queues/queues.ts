@@ -236,7 +236,7 @@ export class Queues {
       const claimed = await this.seams.metadata.run(claimMessages(claim))
       for (const [at, name] of queues.entries()) this.noteReached({ account, name }, fromMs[at], claimed.reachedMs[at])
       for (const name of claimed.movedTo) this.watch.changed(queueRowKey(account, name))
-      for (const name of claimed.leftIn) this.lookAgain(queueRowKey(account, name))
+      for (const name of claimed.heldBackIn) this.lookAgain(queueRowKey(account, name))
       for (const { message } of claimed.messages) this.note({ account, name: message.queueName }, "delivered", 1)
       const isClaimed = claimed.messages.length > 0
       for (const name of claimed.lackingQueues) {
@@ -256,9 +256,9 @@ export class Queues {
     }
   }
 
-  /** Messages that are first in a queue, and may not be removed yet, hide from the watch what other nodes add. */
+  /** While messages that are held back come first in a queue, the watch does not notice what other nodes add. */
   private lookAgain(row: RowKey): void {
-    this.watch.noteDue(row, this.seams.clock.wallMs() + QUEUE_LIMITS.leftAgainMs)
+    this.watch.noteDue(row, this.seams.clock.wallMs() + QUEUE_LIMITS.lookAgainMs)
   }
 
   /** Returns false for a refusal; throws other errors. */

@@ -155,8 +155,8 @@ export class PendingWrites implements BackgroundService {
   }
 
   /**
-   * Removes versions whose process died before the remote had them: they were never acknowledged. By a clock that is ahead,
-   * those of other nodes that are under way would be old.
+   * Removes versions whose process died before the remote had them: they were never acknowledged. A node whose clock is ahead
+   * does not take writes of other nodes that are under way for abandoned ones.
    */
   private async removeAbandoned(bucket: Bucket, setting: RemoteSetting, signal: AbortSignal): Promise<void> {
     const { objects, writes, isShared, placeOf } = this.parts

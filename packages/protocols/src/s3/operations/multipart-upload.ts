@@ -27,8 +27,8 @@ export function multipartIdOf({ query }: ObjectCall): MultipartId {
 }
 
 /**
- * Nobody uploads parts without credentials, also where everybody may write: uploads have an owner, whose parts others do not
- * replace. Amazon S3 refuses it likewise. Throws `accessDenied` for anonymous callers.
+ * Anonymous callers may not upload parts, even where a policy lets everyone write: an upload belongs to an account, and its parts
+ * must not be replaced by others. Amazon S3 refuses them too. Throws `accessDenied`.
  */
 function requireCredentials({ caller }: ObjectCall): void {
   if (caller === undefined)
