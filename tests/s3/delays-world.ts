@@ -2,7 +2,7 @@
  * A store over simulated disks with two handlers, one of them with asynchronous services only, for tests that
  * compare both.
  */
-import { attemptsWith } from "@hayloft/access/secrets/testing-attempts.js"
+import { attemptsWithoutWaits } from "@hayloft/access/secrets/testing-attempts.js"
 import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import { Denials, signRequest } from "@hayloft/access/index.js"
 import { parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
@@ -180,7 +180,7 @@ export async function world(machine: Machine) {
     denials: new Denials(),
     audit: new FakeAudit(),
     rates: { enter: () => undefined },
-    attempts: attemptsWith(clock),
+    attempts: attemptsWithoutWaits(),
     newBuckets: { allowPublicBuckets: false, allowAcls: false, encryptNewBuckets: false },
     allowSseCWithoutTls: false,
   }
