@@ -31,9 +31,12 @@ const FRONT_ENDS_ONE_OF = 4
 const CONCURRENT_MAX = 3
 const GAP_MS_MAX = 4_000
 const CLOCK_JUMP_MS_MAX = 3_600_000
-/** So often a clock is set to a wrong day. */
+/**
+ * One of so many jumps sets a clock days ahead for a while. Within the minutes of a storm no time is confirmed: what a node
+ * whose clock was days behind has dated would be over at once.
+ */
 const FAR_ONE_OF = 3
-const FAR_JUMP_DAYS_MAX = 400
+const FAR_DAYS_MAX = 400
 const DAY_MS = 86_400_000
 const RESERVE_POLL_MS = 100
 const STALL_RECOVERY_MS = 3_000
@@ -262,10 +265,14 @@ export class ClusterNemesis {
 
   private async jumpClock(node: ClusterNode): Promise<void> {
     const isFar = this.random.below(FAR_ONE_OF) === 0
-    const days = isFar ? this.random.below(2 * FAR_JUMP_DAYS_MAX) - FAR_JUMP_DAYS_MAX : 0
+    const days = isFar ? this.random.below(FAR_DAYS_MAX) : 0
     const byMs = days * DAY_MS + this.random.below(2 * CLOCK_JUMP_MS_MAX) - CLOCK_JUMP_MS_MAX
     this.note(`the wall clock of ${node.name} jumps by ${byMs} ms`)
     node.clockErrors.wallOffsetMs += byMs
+    if (!isFar) return
+    await this.rest(this.random.below(20_000))
+    this.note(`the wall clock of ${node.name} shows the right day again`)
+    node.clockErrors.wallOffsetMs -= days * DAY_MS
   }
 
   private async jumpDatabaseClock(): Promise<void> {

@@ -493,26 +493,19 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       cluster.serving.flatMap(({ engine }) =>
         engine.devices.map(({ place, tending }) => ({ id: place.id, ...tending.scrub.view })),
       )
-    const start = () => cluster.serving[0]?.operations.startScrub(undefined)
-    const untilMs = cluster.clock.monotonicMs() + SETTLE_MS_MAX
-    // A pass that a clock has begun which was ahead may be past what has rotted since: it ends first.
-    const isUnderWay = () => scrubs().some(({ isRunning }) => isRunning)
-    if (isUnderWay()) await start()
-    while (isUnderWay()) {
-      check("rotIsFound", cluster.clock.monotonicMs() < untilMs, () => "a pass that is under way does not end")
-      await cluster.sleep(SETTLE_POLL_MS)
-    }
     const before = new Map(scrubs().map(({ id, passStartedMs }) => [id, passStartedMs]))
-    await start()
-    const isScrubbing = () =>
-      scrubs().some(({ id, isRunning, passStartedMs }) => isRunning || before.get(id) === passStartedMs)
+    const untilMs = cluster.clock.monotonicMs() + SETTLE_MS_MAX
+    // A pass that was under way may be past what has rotted since: another one follows it.
+    const unverified = () =>
+      scrubs().filter(({ id, isRunning, passStartedMs }) => isRunning || before.get(id) === passStartedMs)
     // A shard counts as lost once a scrub has found its rot.
     for (let left: string | undefined = "a scrub does not end"; left !== undefined;) {
       const found = left
       check("rotIsFound", cluster.clock.monotonicMs() < untilMs, () => found)
+      for (const { id } of unverified()) await cluster.serving[0]?.operations.startScrub(id)
       await cluster.sleep(SETTLE_POLL_MS)
       this.throwErrors()
-      left = isScrubbing() ? "a scrub does not end" : this.rot?.left()
+      left = unverified().length > 0 ? "a scrub does not end" : this.rot?.left()
     }
     await this.settled()
   }

@@ -50,8 +50,7 @@ export class QueueClients {
   }
 
   async create(engine: Server): Promise<void> {
-    // Longer than clocks jump: no time is confirmed within minutes, so that a node may date messages years ago.
-    await this.queuesOf(engine).create(QUEUE, { ...DEFAULT_SETTINGS, retentionSeconds: 4_000 * 86_400 })
+    await this.queuesOf(engine).create(QUEUE, { ...DEFAULT_SETTINGS, retentionSeconds: 20 * 86_400 })
   }
 
   send(): void {

@@ -116,16 +116,19 @@ export class SimMachine {
     return this.incarnationCount
   }
 
-  /** All drives in bays stop now, as those behind one controller do, and recover slowly; nothing is lost. Returns what ends it. */
+  /** All drives in bays stop now, as those behind one controller do, and recover slowly; nothing is lost. Returns a function that ends the stall. */
   stallDisks(stallMs: number, recoveryMs: number, bays = this.bays.all): () => void {
     const stalled = bays.filter(({ faulty }) => faulty.state === "well")
     const turn = (from: DeviceCondition, to: DeviceCondition): void => {
       for (const { faulty } of stalled) if (faulty.state === from) faulty.become(to)
     }
     turn("well", "hung")
-    this.clock.alarm(stallMs, () => turn("hung", "slow"))
-    this.clock.alarm(stallMs + recoveryMs, () => turn("slow", "well"))
+    const cancels = [
+      this.clock.alarm(stallMs, () => turn("hung", "slow")),
+      this.clock.alarm(stallMs + recoveryMs, () => turn("slow", "well")),
+    ]
     return () => {
+      for (const cancel of cancels) cancel()
       turn("hung", "well")
       turn("slow", "well")
     }

@@ -178,11 +178,11 @@ export class Nemesis {
     drive.faulty.become(state)
   }
 
-  /** Drives that have stopped together recover together: a part of them would be more than the budget. */
+  /** Drives that stopped together recover together: if only some of them did, the others would exceed the budget. */
   private get curable(): readonly (readonly [string, Drive])[] {
     const isStalled = this.machine.clock.monotonicMs() < this.stalledUntilMs
     return this.bays
-      .filter(([, drive]) => drive.faulty.state !== "well" && !(isStalled && !this.weak.has(drive)))
+      .filter(([, drive]) => drive.faulty.state !== "well" && (!isStalled || this.weak.has(drive)))
       .filter(([, drive]) => !this.isLostForEver(drive))
   }
 
