@@ -324,7 +324,10 @@ interface NamedMessages {
 const touchesOf = ({ account, ids }: NamedMessages): Touches =>
   ids.map(id => ["queueMessages", messageRowKey(account, id)] as const)
 
-/** Removes the messages; returns those that were there. */
+/**
+ * Removes the messages; returns those that were there. No clock counts: a consumer that acknowledges a message at a node whose
+ * clock is ahead must not get it again from another one.
+ */
 export const removeMessages = command<
   [named: NamedMessages],
   readonly { readonly id: MessageId; readonly queueName: string }[]
@@ -332,9 +335,9 @@ export const removeMessages = command<
   name: "RemoveMessages",
   grows: false,
   touches: touchesOf,
-  decide(view, { nowMs }, { account, ids }) {
+  decide(view, _time, { account, ids }) {
     const change = new MessageWrites(view, account)
-    const found = [...new Set(ids)].flatMap(id => messageIn(view, account, id, nowMs) ?? [])
+    const found = [...new Set(ids)].flatMap(id => messageIn(view, account, id, -Infinity) ?? [])
     for (const { id, message } of found) change.remove(id, message)
     const result = found.map(({ id, message }) => ({ id, queueName: message.queueName }))
     return { writes: change.writes, usage: change.usage(), result }

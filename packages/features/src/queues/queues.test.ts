@@ -117,6 +117,21 @@ test("a wall clock that is far ahead for a while removes no message", async () =
   assert.equal(world.rows()["queueMessages"], 0)
 })
 
+test("an acknowledgement counts at a node whose wall clock is far ahead", async () => {
+  const world = await opened("q")
+  await world.add("q", "done", { retentionSeconds: 600, retrySeconds: 5 })
+  const [delivery] = await world.receive("q")
+  const { id } = must(delivery, "a message")
+  const aheadMs = 400 * DAY_MS
+  world.clock.jumpWall(aheadMs)
+  world.wallAheadMs = aheadMs
+  assert.deepEqual(await world.queues.acknowledge(ACCOUNT, [id]), [id])
+  world.clock.jumpWall(-aheadMs)
+  world.wallAheadMs = 0
+  await world.pass(10 * SECOND_MS)
+  assert.deepEqual(await world.bodies("q"), [])
+})
+
 test("a consumer passes over any number of messages that are over by the wall clock alone", async () => {
   const world = await opened("q")
   const content = { body: Buffer.from("stays"), attributes: [], trace: undefined }
