@@ -10,11 +10,10 @@
  *   npm test -- --changed=REF    (tools/changed.mjs)
  *   npm test -- --check NAME     one check
  *   npm test -w packages/engine [-- WORD …]    one package: its types and its tests, built with the packages it needs
- *   npm test -- … --seed 123     random values from another seed; `--seed random` draws one and prints it
+ *   npm test -- … --seed 123     random values from this seed instead of the commit's; `--seed random` draws one
  *   npm test -- … --times 10     ten times as many random runs (packages/base/src/testing-seed.ts)
  *   npm test -- … --record       keeps how long each file took in tools/test-times.json
  */
-import { randomInt } from "node:crypto"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { availableParallelism, cpus } from "node:os"
 import { join } from "node:path"
@@ -26,8 +25,8 @@ import { CLASSES, classOf, recordTimes, ROOT, testFiles, unitsOf } from "./testi
 import { beginningText, endText, failureText, showProgress } from "./testing/progress.mjs"
 import { killAll, runUnit } from "./testing/run-unit.mjs"
 import { nextOf, ordered } from "./testing/schedule-core.mjs"
+import { seedOfRun } from "./testing/seed.mjs"
 
-const SEED_LIMIT = 1_000_000
 const CORES = availableParallelism()
 
 class UsageError extends Error {}
@@ -48,10 +47,8 @@ function takeFlag(args, option) {
 }
 
 function takeSeed(args) {
-  const named = takeValue(args, "--seed")
-  if (named === undefined) return process.env.TEST_SEED
-  const seed = named === "random" ? String(randomInt(SEED_LIMIT)) : named
-  if (!/^\d{1,9}$/.test(seed)) throw new UsageError("--seed needs a whole number of at most nine digits, or random")
+  const seed = seedOfRun(takeValue(args, "--seed"))
+  if (seed === undefined) throw new UsageError("--seed needs a whole number of at most nine digits, or random")
   process.env.TEST_SEED = seed
   process.stdout.write(`seed ${seed}\n`)
   return seed

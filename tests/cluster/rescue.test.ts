@@ -329,7 +329,7 @@ const isRescued = (args: readonly string[]): Promise<void> =>
     }
   }, quietParent())
 
-/** A landing rescues one of them; the fixed seed, the encrypted one, whose rows and backups need keys as well. */
+/** A landing rescues one of them: rows and backups of the encrypted one need keys as well. */
 const STORES = [["--encrypt-at-rest"], []]
 
 test(

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { pathToFileURL } from "node:url"
 import { until } from "@hayloft/base/seams/clock/testing-until.js"
-import { run } from "../harness/commands.js"
+import { run, runOk } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
 
@@ -32,6 +32,8 @@ type State = Record<"done" | "all" | "failed" | "seconds", number> & {
   readonly running: readonly string[]
   readonly expectedSeconds?: number
 }
+
+const TEST = join(ROOT, "tools/test.mjs")
 
 const load = async <T>(name: string): Promise<T> =>
   (await import(pathToFileURL(join(ROOT, "tools/testing", name)).href)) as T
@@ -132,10 +134,24 @@ test("words that name nothing, and arguments that would be ignored, are refused"
     [["--check", "site", "--class", "pure"], /--check stands alone/],
     [["--class", "pure", "--changed"], /--changed stands alone, not beside --class/],
   ] as const) {
-    const { code, stderr } = await run(process.execPath, [join(ROOT, "tools/test.mjs"), ...args])
+    const { code, stderr } = await run(process.execPath, [TEST, ...args])
     assert.equal(code, 2, args.join(" "))
     assert.match(stderr, expected)
   }
+})
+
+test("a run has the seed of its commit, or the one that is named", async () => {
+  const seedOf = async (TEST_SEED: string | undefined, ...args: readonly string[]) => {
+    // The word is refused once the seed is known.
+    const { stdout, stderr } = await run(process.execPath, [TEST, ...args, "no-such-file"], { env: { TEST_SEED } })
+    return /^seed (\d+)$/m.exec(stdout)?.[1] ?? stderr.trim()
+  }
+  const commit = (await runOk("git", ["rev-parse", "HEAD"], { cwd: ROOT })).trim()
+  assert.equal(await seedOf(undefined), String(Number.parseInt(commit.slice(0, 8), 16) % 1_000_000))
+  assert.equal(await seedOf("7"), "7")
+  assert.equal(await seedOf("7", "--seed", "8"), "8")
+  assert.match(await seedOf(undefined, "--seed", "random"), /^\d{1,6}$/)
+  assert.match(await seedOf(undefined, "--seed", "seven"), /--seed needs a whole number/)
 })
 
 test("a failure is reported, also with the output of another run in its message; a test whose parts failed is not", () =>
