@@ -7,13 +7,21 @@ import { serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
 
 const READER = { id: "AKIAREADER", secret: "reader-secret" }
 const WRITER = { id: "AKIAWRITER", secret: "writer-secret" }
+const LIMITED = { id: "AKIALIMITED", secret: "limited-secret" }
 const EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
 
 let world: SwiftWorld
 let owner: SwiftUser
 let stranger: SwiftUser
 before(async () => {
-  world = await serveSwift({ keys: [userKeyOf(READER, "ann", []), userKeyOf(WRITER, "bob", [EVERYTHING])] })
+  const session = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}'
+  world = await serveSwift({
+    keys: [
+      userKeyOf(READER, "ann", []),
+      userKeyOf(WRITER, "bob", [EVERYTHING]),
+      userKeyOf(LIMITED, "carl", [], { session }),
+    ],
+  })
   owner = await world.signIn(OWNER)
   stranger = await world.signIn(STRANGER)
 })
@@ -108,4 +116,27 @@ test("a list that names only its own account as admin makes no admins of its use
   assert.equal(await set({ admin: [`${ownerAccount.number}:bob`] }), 204)
   assert.deepEqual([await change(), await shown()], [204, true])
   assert.equal(await set({}), 204)
+})
+
+test("a list that names a user gives a key of it no more than the key's own policy allows", async () => {
+  const limited = await world.signIn(LIMITED)
+  const at = `${owner.account}/limited`
+  const names = `${owner.account.slice("/v1/AUTH_".length)}:carl`
+  assert.equal(await status(owner.call("PUT", at)), 201)
+  assert.equal(await status(owner.call("PUT", `${at}/o`, { body: "x" })), 201)
+  const may = async () => [
+    await status(limited.call("GET", `${at}/o`)),
+    await status(limited.call("PUT", `${at}/p`, { body: "x" })),
+    await status(limited.call("DELETE", `${at}/o`)),
+  ]
+  assert.deepEqual(await may(), [403, 403, 403])
+  const lists = { "X-Container-Read": names, "X-Container-Write": names }
+  assert.equal(await status(owner.call("POST", at, { headers: lists })), 204)
+  assert.deepEqual(await may(), [200, 403, 403])
+  const none = { "X-Container-Read": "", "X-Container-Write": "" }
+  assert.equal(await status(owner.call("POST", at, { headers: none })), 204)
+  const access = { "X-Account-Access-Control": JSON.stringify({ admin: [names] }) }
+  assert.equal(await status(owner.call("POST", "", { headers: access })), 204)
+  assert.deepEqual(await may(), [200, 403, 403])
+  assert.equal(await status(owner.call("POST", "", { headers: { "X-Account-Access-Control": "{}" } })), 204)
 })

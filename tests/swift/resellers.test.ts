@@ -8,8 +8,12 @@ import { ROOT_ACCOUNT, serveSwift, type SwiftUser, type SwiftWorld } from "./wor
 const key = (id: string) => ({ id, secret: `secret-of-${id}` })
 const [ROOT, DELEGATE, AUDITOR, PLAIN] = [key("AKIAROOT"), key("AKIADELEGATE"), key("AKIAAUDITOR"), key("AKIAPLAIN")]
 const [FOREIGN, ONLY_HERE] = [key("AKIAFOREIGN"), key("AKIAONLYHERE")]
-const allowing = (action: string, more: object = {}) =>
-  JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: action, Resource: "*", ...more }] })
+const [DENIED, BOUNDED, LIMITED] = [key("AKIADENIED"), key("AKIABOUNDED"), key("AKIALIMITED")]
+const DENIED_READER = key("AKIADENIEDREADER")
+const policyOf = (...statements: readonly object[]) =>
+  JSON.stringify({ Version: "2012-10-17", Statement: statements.map(each => ({ Resource: "*", ...each })) })
+const allowing = (action: string, more: object = {}) => policyOf({ Effect: "Allow", Action: action, ...more })
+const denying = (action: string) => ({ Effect: "Deny", Action: action })
 
 let world: SwiftWorld
 let owner: SwiftUser
@@ -23,6 +27,36 @@ before(async () => {
       ofRoot(AUDITOR, "auditor", allowing("hayloft:SwiftResellerReader")),
       ofRoot(PLAIN, "plain", allowing("s3:*")),
       ofRoot(ONLY_HERE, "here", allowing("hayloft:SwiftResellerAdmin", elsewhere)),
+      ofRoot(
+        DENIED,
+        "denied",
+        policyOf(
+          { Effect: "Allow", Action: "hayloft:SwiftResellerAdmin" },
+          denying("s3:DeleteObject"),
+          denying("s3:PutBucketAcl"),
+        ),
+      ),
+      userKeyOf(
+        BOUNDED,
+        "bounded",
+        [allowing("hayloft:SwiftResellerAdmin")],
+        {
+          boundary: policyOf({ Effect: "Allow", Action: "*" }, denying("s3:DeleteObject"), denying("s3:PutBucketAcl")),
+        },
+        ROOT_ACCOUNT,
+      ),
+      userKeyOf(
+        LIMITED,
+        "limited",
+        [allowing("hayloft:SwiftResellerAdmin")],
+        { session: policyOf({ Effect: "Allow", Action: ["hayloft:*", "s3:Get*", "s3:List*"] }) },
+        ROOT_ACCOUNT,
+      ),
+      ofRoot(
+        DENIED_READER,
+        "denied-reader",
+        policyOf({ Effect: "Allow", Action: "hayloft:SwiftResellerReader" }, denying("s3:GetObject")),
+      ),
       userKeyOf(FOREIGN, "ann", [allowing("hayloft:*")]),
     ],
   })
@@ -41,6 +75,51 @@ test("reseller admins do everything in accounts of others, and what they make be
     assert.equal(await status(owner.call("GET", `${at}/o`)), 200)
     assert.equal(await status(reseller.call("POST", owner.account, { headers: { "X-Account-Meta-By": who.id } })), 204)
     assert.equal((await owner.call("HEAD", "")).header("x-account-meta-by"), who.id)
+  }
+})
+
+test("what a reseller admin's policies or boundary deny it is denied in every account, its own too", async () => {
+  const root = await world.signIn(ROOT)
+  for (const [who, name] of [
+    [DENIED, "denied"],
+    [BOUNDED, "bounded"],
+  ] as const) {
+    const reseller = await world.signIn(who)
+    for (const user of [owner, root]) {
+      const at = `${user.account}/${name}-${user === owner ? "there" : "here"}`
+      const lists = { headers: { "X-Container-Read": ".r:*" } }
+      const asked = async () => [
+        await status(reseller.call("PUT", `${at}-listed`, lists)),
+        await status(reseller.call("PUT", at)),
+        await status(reseller.call("PUT", `${at}/o`, { body: "x" })),
+        await status(reseller.call("POST", at, lists)),
+        await status(reseller.call("DELETE", `${at}/o`)),
+        await status(user.call("DELETE", `${at}/o`)),
+      ]
+      assert.deepEqual(await asked(), [403, 201, 201, 403, 403, 204], at)
+    }
+  }
+})
+
+test("the policy of a reseller's key limits it in every account, its own too", async () => {
+  const [root, limited, reader] = [
+    await world.signIn(ROOT),
+    await world.signIn(LIMITED),
+    await world.signIn(DENIED_READER),
+  ]
+  for (const user of [owner, root]) {
+    const at = `${user.account}/limited-${user === owner ? "there" : "here"}`
+    assert.deepEqual([await status(user.call("PUT", at)), await status(user.call("PUT", `${at}/o`))], [201, 201])
+    const asked = async (reseller: SwiftUser) => [
+      await status(reseller.call("GET", user.account)),
+      await status(reseller.call("GET", at)),
+      await status(reseller.call("GET", `${at}/o`)),
+      await status(reseller.call("PUT", `${at}/p`)),
+      await status(reseller.call("DELETE", `${at}/o`)),
+      await status(reseller.call("PUT", `${at}-new`)),
+    ]
+    assert.deepEqual(await asked(limited), [200, 200, 200, 403, 403, 403], at)
+    assert.deepEqual(await asked(reader), [200, 200, 403, 403, 403, 403], at)
   }
 })
 

@@ -1,7 +1,7 @@
 /** The caller of a request, as its signature proves: the owner of a key, or anonymous. */
 import type { Account, HeldLimits } from "@hayloft/access/contract.js"
 import type {
-  AclMatch,
+  PrincipalMatch,
   AnonymousPrincipal,
   KnownPrincipal,
   PrincipalPolicies,
@@ -18,7 +18,7 @@ export type BodyProtection = Pick<VerifiedRequest, "payload" | "chunkSignatures"
  */
 export interface Grants {
   /** `action` without its service: `GetObject`. Undefined: nothing. */
-  match(bucket: Bucket, action: string): Soon<AclMatch | undefined>
+  match(bucket: Bucket, action: string): Soon<PrincipalMatch | undefined>
 }
 
 /** All that a caller may do, whatever its policies allow. `bucket`: undefined for actions that concern none. */

@@ -146,13 +146,13 @@ export class AccountRequests {
   /** Keys and the list are shown to callers who may set them: a key of the root user may have fewer rights than he. */
   private async fieldsOf(
     call: AccountCall,
-    { caller, setter }: SwiftRequest,
+    request: SwiftRequest,
     { account, isOwner }: SwiftStanding,
   ): Promise<readonly HeaderField[]> {
     const { buckets } = call.services
     const seesSecrets = isOwner && (await call.permissions.may(SETS_SECRETS, {}))
     const { metadata, access, quotesEtags, setters } = await this.context.swiftAccounts.of(account.id)
-    const shown = shownMetadata(metadata, setters, seesSecrets ? readerOfKeys(caller, setter, account.id) : undefined)
+    const shown = shownMetadata(metadata, setters, seesSecrets ? readerOfKeys(request, account.id) : undefined)
     const quota = await this.context.quotas.show({ kind: "account", id: account.id })
     return [
       ...(await this.usageFields(buckets, account)),

@@ -7,7 +7,14 @@
  * Promises  The decisions rest on what is as new as the request.
  */
 import type { Account, Keyring, KnownAccessKey } from "@hayloft/access/contract.js"
-import { NO_POLICIES, rootPrincipal, sourceContext, type KnownPrincipal } from "@hayloft/access/index.js"
+import {
+  denialsOf,
+  rootPrincipal,
+  sourceContext,
+  type KnownPrincipal,
+  type NamedPolicy,
+  type PrincipalPolicies,
+} from "@hayloft/access/index.js"
 import type { AccountId } from "@hayloft/base/ids.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
@@ -120,7 +127,8 @@ export class SwiftCallers {
     const { known, grants, clock, rootAccount } = this.parts
     const { id, account, principal } = key
     const listed = grantedNames(account, principal.kind === "user" ? [principal.userName, id] : [id])
-    const caller = { ...known.ofKey(key), grants: grants.ofCaller(listed, exchange.header("referer")) }
+    const isLimited = key.policies.session !== undefined
+    const caller = { ...known.ofKey(key), grants: grants.ofCaller(listed, isLimited, exchange.header("referer")) }
     const context = sourceContext(exchange, caller.request.region)
     const reseller = roleOfKey(key, rootAccount, { nowMs: clock.wallMs(), context })
     return { caller, listed, reseller, setter: { kind: "key", id } }
@@ -140,7 +148,8 @@ export class SwiftCallers {
     exchange: Exchange,
     root: AccountId | undefined,
   ): Known {
-    const grants = this.parts.grants.ofCaller(listed, exchange.header("referer"))
+    const isLimited = caller.policies.session !== undefined
+    const grants = this.parts.grants.ofCaller(listed, isLimited, exchange.header("referer"))
     const setter = root === undefined ? undefined : ({ kind: "root", id: root } as const)
     return { caller: { ...caller, grants }, listed, reseller: undefined, setter }
   }
@@ -169,18 +178,24 @@ function servedSetter(own: SwiftSetter | undefined, { account }: SignedS3Caller)
   return own.kind === "root" ? { kind: "root", id: account.id } : { kind: "served", id: own.id }
 }
 
+const withReading = (own: SignedS3Caller): SignedS3Caller => ({
+  ...own,
+  policies: { ...own.policies, identity: [...own.policies.identity, ...READER_POLICIES.identity] },
+})
+
+/** A role gives rights in place of the caller's own policies, but for those that deny and those that limit it. */
+const policiesOfRole = ({ policies }: SignedS3Caller, given: readonly NamedPolicy[]): PrincipalPolicies => ({
+  ...policies,
+  identity: [...policies.identity.map(each => ({ ...each, policy: denialsOf(each.policy) })), ...given],
+})
+
+/** An admin acts as the root user of the account. */
 const adminOf = (account: Account, own: SignedS3Caller): SignedS3Caller => ({
   ...own,
   account,
   principal: rootPrincipal(account),
-  policies: NO_POLICIES,
-  isWholeRoot: true,
+  policies: policiesOfRole(own, []),
   grants: grantsOfRole("admin"),
-})
-
-const withReading = (own: SignedS3Caller): SignedS3Caller => ({
-  ...own,
-  policies: { ...own.policies, identity: [...own.policies.identity, ...READER_POLICIES.identity] },
 })
 
 function readerOf(account: Account, own: SignedS3Caller): SignedS3Caller {
@@ -196,5 +211,6 @@ function readerOf(account: Account, own: SignedS3Caller): SignedS3Caller {
     issuedMs: undefined,
     arn: `arn:aws:iam::${accountNumber}:user/reseller/${userId}`,
   }
-  return { ...own, account, principal, policies: READER_POLICIES, isWholeRoot: false, grants: grantsOfRole("reader") }
+  const policies = policiesOfRole(own, READER_POLICIES.identity)
+  return { ...own, account, principal, policies, isWholeRoot: false, grants: grantsOfRole("reader") }
 }

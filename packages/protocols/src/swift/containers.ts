@@ -54,17 +54,14 @@ const changedDocument = (change: ContainerChange, former: string | undefined, { 
     change.apply(former === undefined ? EMPTY_SWIFT_CONTAINER : decodeSwiftContainer(former), setter),
   )
 
+/** The change lets others in: by lists and keys, or by the key of the synchronization, which lets another cluster in. */
+const givesAccess = ({ changesLists, sync }: ContainerChange): boolean => changesLists || sync !== undefined
+
 /** Metadata is to Swift what tags are to S3. */
-const actionsOf = ({
-  changesLists,
-  changesMetadata,
-  archive,
-  versions,
-  sync,
-}: ContainerChange): readonly [S3RequiredAction, ...S3RequiredAction[]] => {
+const actionsOf = (change: ContainerChange): readonly [S3RequiredAction, ...S3RequiredAction[]] => {
+  const { changesMetadata, archive, versions } = change
   const further: S3RequiredAction[] = [
-    // The key of the synchronization lets another cluster in.
-    ...(changesLists || sync !== undefined ? [{ action: "PutBucketAcl" } as const] : []),
+    ...(givesAccess(change) ? [{ action: SETS_SECRETS } as const] : []),
     ...(versions === undefined && archive === undefined ? [] : [{ action: "PutBucketVersioning" } as const]),
   ]
   const [first, ...others] = further
@@ -106,12 +103,16 @@ export class SwiftContainers {
     const { exchange, target } = request
     const change = changeIn(exchange.headers, accessListParser)
     const policy = policyIn(exchange.headers)
-    return after(standingAt(this.context, request, "CreateBucket"), async ({ account, caller }) => {
-      const operation = operationAs("CreateBucket", {
+    const isOpen = givesAccess(change)
+    const actions = isOpen ? ([{ action: "CreateBucket" }, { action: SETS_SECRETS }] as const) : undefined
+    return after(standingAt(this.context, request, isOpen ? SETS_SECRETS : "CreateBucket"), async standing => {
+      const { account, caller } = standing
+      const answer = {
         kind: "newBucket",
         parseName: parseNewContainerName,
-        handle: call => this.create(call, request, { owner: account.id, change, policy }),
-      })
+        handle: (call: NewBucketCall) => this.create(call, request, { owner: account.id, change, policy }),
+      } as const
+      const operation = operationAs("CreateBucket", answer, actions)
       try {
         const translation = { operation, bucket: target.container, headers: [] }
         return await this.context.calls.run(request.request, caller, translation)
@@ -239,13 +240,13 @@ export class SwiftContainers {
   /** Lists are shown to callers who may set them, and of the keys those that they may see. */
   private async fieldsOf(
     { bucket, permissions, services }: BucketCall,
-    { caller, setter }: ContainerRequest,
+    request: ContainerRequest,
   ): Promise<readonly HeaderField[]> {
     const usage = await services.buckets.usage(bucket)
     const { metadata, read, write, archive, policy, quotesEtags, setters } =
       (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
     const seesSecrets = await permissions.may(SETS_SECRETS, { bucket })
-    const reader = seesSecrets ? readerOfKeys(caller, setter, bucket.owner) : undefined
+    const reader = seesSecrets ? readerOfKeys(request, bucket.owner) : undefined
     const shown = shownMetadata(metadata, setters, reader)
     return [
       ...usageFields(bucket, usage),

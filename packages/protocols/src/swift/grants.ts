@@ -6,7 +6,7 @@
  * Promises  Where the public access block ignores public lists, referrers have no access, and `*:*` names nobody.
  */
 import type { Account } from "@hayloft/access/contract.js"
-import type { AclMatch, SwiftAccounts } from "@hayloft/access/index.js"
+import type { PrincipalMatch, SwiftAccounts } from "@hayloft/access/index.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { SwiftContainer } from "@hayloft/engine/format/swift/swift-container.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
@@ -48,6 +48,8 @@ const RIGHTS: ReadonlyMap<string, Right> = new Map([
 /** The caller as a list may name it, and the page that led to the request. */
 interface Requester {
   readonly caller: ListedCaller | undefined
+  /** The caller has a policy of its session, which a list that names its user does not widen. */
+  readonly isLimited: boolean
   readonly referrer: string | undefined
 }
 
@@ -59,11 +61,11 @@ export class SwiftGrants {
   ) {}
 
   ofAnonymous(referrer: string | undefined): Grants {
-    return this.of({ caller: undefined, referrer })
+    return this.of({ caller: undefined, isLimited: false, referrer })
   }
 
-  ofCaller(caller: ListedCaller, referrer: string | undefined): Grants {
-    return this.of({ caller, referrer })
+  ofCaller(caller: ListedCaller, isLimited: boolean, referrer: string | undefined): Grants {
+    return this.of({ caller, isLimited, referrer })
   }
 
   private of(requester: Requester): Grants {
@@ -71,7 +73,7 @@ export class SwiftGrants {
       match: (bucket, action) =>
         after(this.matchOfAccount(bucket, action, requester), ofAccount => {
           const right = bucket.settings.includes("swift") ? RIGHTS.get(action) : undefined
-          if (ofAccount === "caller" || right === undefined) return ofAccount
+          if (ofAccount === "caller" || ofAccount === "role" || right === undefined) return ofAccount
           return after(this.containers.of(bucket), container =>
             container === undefined
               ? ofAccount
@@ -82,11 +84,16 @@ export class SwiftGrants {
   }
 
   /** By the list of the account, which names callers of other accounts and users of its own. */
-  private matchOfAccount(bucket: Bucket, action: string, { caller }: Requester): Soon<AclMatch | undefined> {
+  private matchOfAccount(
+    bucket: Bucket,
+    action: string,
+    { caller, isLimited }: Requester,
+  ): Soon<PrincipalMatch | undefined> {
     if (caller === undefined) return undefined
-    return after(this.accounts.of(bucket.owner), ({ access }) =>
-      access === "" ? undefined : matchOfAction(parseAccountAccess(access), caller, action),
-    )
+    return after(this.accounts.of(bucket.owner), ({ access }) => {
+      const match = access === "" ? undefined : matchOfAction(parseAccountAccess(access), caller, action)
+      return match === "caller" && isLimited ? "role" : match
+    })
   }
 
   private matchOf(
@@ -94,10 +101,10 @@ export class SwiftGrants {
     { read, write }: SwiftContainer,
     right: Right,
     requester: Requester,
-  ): Soon<AclMatch | undefined> {
+  ): Soon<PrincipalMatch | undefined> {
     const list = parseAccessList(right === "write" ? write : read)
     const names = requester.caller && namesCaller(list, requester.caller)
-    if (names === "user") return "caller"
+    if (names === "user") return requester.isLimited ? "role" : "caller"
     const named = names === "account" ? names : undefined
     if (names !== "everybody" && !isAdmittedByPage(list, right, requester.referrer)) return named
     return after(publicAccessBlockOf(this.settings.bucketSettings.publicAccessBlock, bucket), ({ ignorePublicAcls }) =>

@@ -8,6 +8,7 @@
 import { decide, DeniedAccess, NO_RESOURCE_POLICIES } from "@hayloft/access/index.js"
 import type {
   AclMatch,
+  PrincipalMatch,
   Decision,
   Keyring,
   Denied,
@@ -343,7 +344,7 @@ export class Permissions {
     action: ActionName,
     place: PlaceInBucket,
     objectAcl: ObjectAcl | undefined,
-  ): Soon<AclMatch | undefined> {
+  ): Soon<PrincipalMatch | undefined> {
     const { grants } = this.request.signer
     if (grants === undefined) return this.matchOf(action, place, objectAcl)
     return after(grants.match(place.bucket, action), found => found ?? this.matchOf(action, place, objectAcl))

@@ -70,5 +70,5 @@ export const READER_POLICIES: PrincipalPolicies = {
 
 /** Returns what a role gives in containers of other accounts than the one it acts in: the sources of copies. */
 export const grantsOfRole = (role: ResellerRole): Grants => ({
-  match: (_bucket, action) => (role === "admin" || /^(?:Get|List)/.test(action) ? "caller" : undefined),
+  match: (_bucket, action) => (role === "admin" || /^(?:Get|List)/.test(action) ? "account" : undefined),
 })
