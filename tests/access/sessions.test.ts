@@ -116,6 +116,12 @@ testBothWays("a key's session may have a policy, which takes rights away and giv
   await rejects("accessDenied", () => sessions.ofKey(limited, { seconds: 900, policy, nowMs: NOW_MS }))
   const within = sessions.ofKey(limited, { seconds: 900, nowMs: NOW_MS })
   assert.equal(await world.may(within.accessKeyId, "s3:GetObject", within.token), false)
+  const open = { description: "", policy: undefined, expiresMs: undefined }
+  const { key: later } = await accounts.createKey({ accountId: world.account, userName: "bob", service: open })
+  const before = sessions.ofKey(await world.mustKnow(later.id), { seconds: 900, policy: allow("s3:*"), nowMs: NOW_MS })
+  assert.equal(await world.may(before.accessKeyId, "s3:GetObject", before.token), true)
+  await accounts.changeKey(later.id, { service })
+  await ends(world, before)
 })
 
 testBothWays(

@@ -237,7 +237,8 @@ function keySession(
   const { mark, policy: text } = session
   if (mark !== undefined && !isSameMark(mark, markOf("session", source.secret))) return undefined
   const { policies } = source
-  // A key that has limits of its own has no sessions with further ones.
+  // A key that has limits of its own has no sessions with further ones: those from before it had them are over.
+  if (text !== undefined && policies.session !== undefined) return undefined
   const limits = text === undefined ? policies.session : [namedPolicy(parse, { name: "session policy", text })]
   return {
     ...source,
