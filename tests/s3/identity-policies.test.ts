@@ -40,6 +40,7 @@ const USERS: Readonly<Record<string, readonly Statement[]>> = {
   versions: [allow("s3:GetObjectVersion", IN_BUCKET)],
   sourcetagger: [allow("s3:PutObjectTagging", IN_BUCKET, { StringLike: { "s3:x-amz-copy-source": "bucket/docs/*" } })],
   maker: [allow("s3:CreateBucket", "*")],
+  listsetter: [allow(["s3:CreateBucket", "s3:PutBucketAcl"], "*")],
 }
 
 const keys = Object.entries(USERS).map(([name, statements]) =>
@@ -288,3 +289,20 @@ test("no refused request had any effect", async () => {
 })
 
 const firstBucket = async () => services.buckets.open(parseBucketName("bucket"))
+
+test("a repeated creation replaces a bucket's list only for callers who may set it", async () => {
+  await expect(200, "owner", "PUT /listed", { headers: ["x-amz-object-ownership", "ObjectWriter"] })
+  await expect(200, "maker", "PUT /listed")
+  await expect(204, "owner", "DELETE /listed?publicAccessBlock")
+  await expect(200, "owner", "PUT /listed?acl", { headers: ["x-amz-acl", "authenticated-read"] })
+  const isListed = async () => (await expect(200, "owner", "GET /listed?acl")).text.includes("AuthenticatedUsers")
+  await expect(403, "maker", "PUT /listed")
+  const denial = { Effect: "Deny", Principal: "*", Action: "s3:PutBucketAcl", Resource: "arn:aws:s3:::listed" }
+  const body = JSON.stringify({ Version: "2012-10-17", Statement: [denial] })
+  await expect(204, "owner", "PUT /listed?policy", { body })
+  for (const who of ["listsetter", "owner"]) await expect(403, who, "PUT /listed")
+  assert.equal(await isListed(), true)
+  await expect(204, "owner", "DELETE /listed?policy")
+  await expect(200, "listsetter", "PUT /listed")
+  assert.equal(await isListed(), false)
+})

@@ -94,11 +94,15 @@ export async function createBucket(call: NewBucketCall): Promise<S3Answer> {
 
 /**
  * S3's oldest region answers a repeated creation with success, which scripts rely on, and replaces the bucket's access
- * control list with the requested one ("CreateBucket", Amazon S3 API Reference).
+ * control list with the requested one ("CreateBucket", Amazon S3 API Reference). The bucket's policy decides about that,
+ * which says nothing of buckets that are new. Throws `accessDenied`.
  */
 async function resetAcl(call: NewBucketCall, bucket: Bucket): Promise<void> {
-  const { services } = call
-  await services.buckets.setSetting(bucket, "acl", await aclOfRepeatedBucket(call, bucket))
+  const { services, permissions } = call
+  const wanted = await aclOfRepeatedBucket(call, bucket)
+  if (wanted === (await services.buckets.setting(bucket, "acl"))?.document) return
+  await permissions.require("PutBucketAcl", { bucket })
+  await services.buckets.setSetting(bucket, "acl", wanted)
 }
 
 export async function headBucket(call: BucketCall): Promise<S3Answer> {
