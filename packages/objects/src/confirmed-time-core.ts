@@ -41,6 +41,19 @@ export const confirmedBefore = (confirmedMs: number): ConfirmedTime => ({
 export const earliestTimeMs = ({ confirmedMs, wallClock, sinceMs }: ConfirmedTime, atMs: number): number =>
   wallClock === "behind" ? confirmedMs + Math.floor(atMs - sinceMs) : 0
 
+/**
+ * The confirmed time after the row was read that all processes of the store share. A process that is behind takes over the row:
+ * while others confirm later times its wall clock is not believed, and once one of them has believed an earlier one, so does it.
+ */
+export function withRow(before: ConfirmedTime, rowMs: number, atMs: number): ConfirmedTime {
+  if (rowMs > before.confirmedMs) {
+    const sinceMs = before.wallClock === "behind" ? atMs : before.sinceMs
+    return { ...before, confirmedMs: rowMs, sinceMs }
+  }
+  const isOther = before.confirmedMs - rowMs > CONFIRMED_TIME_LIMITS.toleranceMs
+  return isOther && before.wallClock === "behind" ? { ...before, confirmedMs: rowMs } : before
+}
+
 function wallClockIn({ confirmedMs }: ConfirmedTime, { wallMs, storeMs }: Clocks): ConfirmedTime["wallClock"] {
   const { toleranceMs } = CONFIRMED_TIME_LIMITS
   if (wallMs < confirmedMs - toleranceMs) return "behind"
@@ -53,7 +66,8 @@ export function withClocks(before: ConfirmedTime, clocks: Clocks): ConfirmedTime
   const wallClock = wallClockIn(before, clocks)
   if (wallClock !== before.wallClock) return { confirmedMs: before.confirmedMs, wallClock, sinceMs: atMs }
   if (atMs - before.sinceMs < CONFIRMED_TIME_LIMITS.believeMs) return before
-  if (wallClock === "agrees") return { ...before, confirmedMs: Math.floor(Math.min(wallMs, storeMs)) }
+  if (wallClock === "agrees")
+    return { ...before, confirmedMs: Math.max(before.confirmedMs, Math.floor(Math.min(wallMs, storeMs))) }
   if (wallClock === "behind") return { confirmedMs: Math.floor(wallMs), wallClock: "differs", sinceMs: atMs }
   return before
 }

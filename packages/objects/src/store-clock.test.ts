@@ -16,7 +16,7 @@ import { incarnationsOf } from "@hayloft/engine/metadata/testing-incarnations.js
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
-import { readStoreClock } from "./commands/clock-commands-core.js"
+import { readConfirmedTime, readStoreClock } from "./commands/clock-commands-core.js"
 import { STORE_CLOCK_LIMITS, StoreClock, type StoreTime } from "./store-clock.js"
 
 const { advanceEveryMs, readEveryMs, watchMs, warnEveryMs } = STORE_CLOCK_LIMITS
@@ -447,6 +447,47 @@ test("a node whose wall clock is behind dates nothing before the time that other
   behind.machine.wallOffsetMs = 0
   await store.pass(advanceEveryMs)
   assert.equal(behind.earliestMs, 0)
+})
+
+test("a wall clock that is behind is not believed while other nodes confirm later times", async () => {
+  const store = new Store(true)
+  await store.start()
+  const behind = await store.start()
+  await store.pass(DAY_MS)
+  behind.machine.wallOffsetMs = -3 * DAY_MS
+  await store.pass(DAY_MS)
+  assert.ok(behind.earliestMs > store.nowMs - 2 * HOUR_MS && behind.earliestMs <= store.nowMs)
+})
+
+test("wall clocks of all nodes that were ahead are believed six hours after they are right, for good", async () => {
+  const store = new Store(true)
+  const nodes = [await store.start(30 * DAY_MS), await store.start(30 * DAY_MS)]
+  await store.pass(DAY_MS)
+  for (const { machine } of nodes) machine.wallOffsetMs = 0
+  await store.pass(DAY_MS)
+  assert.deepEqual(
+    nodes.map(({ earliestMs }) => earliestMs),
+    [0, 0],
+  )
+  await store.pass(DAY_MS)
+  assert.deepEqual(
+    nodes.map(({ earliestMs }) => earliestMs),
+    [0, 0],
+  )
+})
+
+test("a node whose wall clock is a little behind does not set the confirmed time of the others back", async () => {
+  const store = new Store(true)
+  for (const offsetMs of [0, -HOUR_MS / 2]) await store.start(offsetMs)
+  await store.pass(DAY_MS)
+  let youngestMs = DAY_MS
+  for (let i = 0; i < 300; i += 1) {
+    const ageMs = store.nowMs - readConfirmedTime().answer(store.rows.committed)
+    assert.ok(ageMs < 2 * HOUR_MS)
+    youngestMs = Math.min(youngestMs, ageMs)
+    await store.pass(advanceEveryMs)
+  }
+  assert.ok(youngestMs <= 2 * advanceEveryMs)
 })
 
 test("a wall clock that differs from the store's clock is reported once a day", async () => {

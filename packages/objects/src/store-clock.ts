@@ -24,7 +24,7 @@ import {
   readStoreClock,
   startClock,
 } from "./commands/clock-commands-core.js"
-import { confirmedBefore, earliestTimeMs, withClocks, type ConfirmedTime } from "./confirmed-time-core.js"
+import { confirmedBefore, earliestTimeMs, withClocks, withRow, type ConfirmedTime } from "./confirmed-time-core.js"
 
 const HOUR_MS = 3_600_000
 
@@ -196,12 +196,11 @@ export class StoreClock implements BackgroundService {
 
   private async compareClocks(): Promise<ConfirmedTime> {
     const { clock, metadata } = this.seams
-    if (this.confirmed === undefined) {
-      this.storedConfirmedMs = await metadata.ask(readConfirmedTime())
-      this.confirmed = confirmedBefore(this.storedConfirmedMs)
-    }
+    if (this.confirmed === undefined || this.isShared) this.storedConfirmedMs = await metadata.ask(readConfirmedTime())
     const atMs = clock.monotonicMs()
-    this.confirmed = withClocks(this.confirmed, { wallMs: clock.wallMs(), storeMs: this.shownMs, atMs })
+    const known = this.confirmed ?? confirmedBefore(this.storedConfirmedMs)
+    const before = this.isShared ? withRow(known, this.storedConfirmedMs, atMs) : known
+    this.confirmed = withClocks(before, { wallMs: clock.wallMs(), storeMs: this.shownMs, atMs })
     metadata.setEarliestTime(earliestTimeMs(this.confirmed, atMs))
     return this.confirmed
   }
