@@ -41,7 +41,7 @@ export class RemotesOfStore {
     { cacheBytesMax, auditBucket, rootAccount }: RemoteTerms,
     signal: AbortSignal,
   ) {
-    const { objects, buckets, tablet: metadata, refuseEarlier } = engine.services
+    const { objects, buckets, storeClock, tablet: metadata, refuseEarlier } = engine.services
     this.stores = read.stores
     const terms = {
       refuseEarlier,
@@ -60,7 +60,7 @@ export class RemotesOfStore {
       ...seams,
       ...terms,
       metrics,
-      storeClock: engine.services.storeClock,
+      storeClock,
       isShared: engine.services.core.isShared,
       metadata,
       cacheBytesMax,
@@ -68,7 +68,7 @@ export class RemotesOfStore {
       signal,
       settingOf: bucketRemoteReader(buckets),
     })
-    this.copies = new StoreCopies({ ...seams, ...terms, copyLog: openCopyLog(metadata) })
+    this.copies = new StoreCopies({ ...seams, ...terms, storeClock, copyLog: openCopyLog(metadata) })
     REMOTE_ADMIN.set(engine.services.core, this.remotes)
     COPIES_ADMIN.set(engine.services.core, this.copies)
     this.register(metrics)

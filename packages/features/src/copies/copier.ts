@@ -23,6 +23,7 @@ import {
 } from "./copy-log.js"
 import type { Bucket, Objects } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { shownDueTimeMs, type Core } from "@hayloft/objects/door/index.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { Backlog } from "./backlog.js"
 import { Filling } from "./filling.js"
@@ -33,6 +34,7 @@ import { CopyWindow, type Taken } from "./window-core.js"
 
 interface CopierParts extends SendingParts {
   readonly clock: Clock
+  readonly storeClock: Pick<Core["storeClock"], "shownMs" | "isDoubtful">
   readonly log: Log
   readonly copyLog: CopyLog
   readonly objects: Pick<Objects, "get" | "parts" | "list">
@@ -268,8 +270,9 @@ export class BucketCopier {
     const { changes, oldestUs } = this.backlog
     const { logChangesMax, logAgeMsMax } = COPIES_LIMITS
     if (changes > logChangesMax) return true
-    if (this.isFilling || oldestUs === undefined) return false
-    return this.parts.clock.wallMs() - oldestUs / 1_000 > logAgeMsMax
+    const nowMs = shownDueTimeMs(this.parts)
+    if (this.isFilling || oldestUs === undefined || nowMs === undefined) return false
+    return nowMs - oldestUs / 1_000 > logAgeMsMax
   }
 
   /**
@@ -335,7 +338,9 @@ export class BucketCopier {
     let left: number = COPIES_LIMITS.parkedRetriesMax
     for (const [key, { isFinal, nextMs }] of this.parked) {
       if (left === 0) return
-      if (isFinal || nextMs > nowMs || this.window.has(key) || this.parkedChanges.has(key)) continue
+      // A rest that is longer than any began by a clock that was ahead.
+      const rests = nextMs > nowMs && nextMs - nowMs <= COPIES_LIMITS.parkedMostMs
+      if (isFinal || rests || this.window.has(key) || this.parkedChanges.has(key)) continue
       this.window.addRetry(key)
       left -= 1
     }

@@ -205,6 +205,29 @@ test("a log that is too old is given up: the target is filled again, and what is
   assert.deepEqual([...scene.there().keys()], ["b", "c", "d", "their own"])
 })
 
+test("a wall clock that is ahead for a while gives up no log, and lets no parked object rest until then", async () => {
+  const scene = await CopiesScene.open()
+  await scene.set()
+  await scene.settle()
+  scene.origin.isUnavailable = true
+  await scene.put("good", "y")
+  await scene.work(5_000)
+  scene.world.clock.jumpWall(2 * COPIES_LIMITS.logAgeMsMax)
+  await scene.work(5_000)
+  scene.origin.isUnavailable = false
+  scene.origin.before = (kind, key) => {
+    if (kind === "put" && key === keyOf("bad")) throw fail("remoteRefused", { message: "no" })
+  }
+  await scene.put("bad", "x")
+  await scene.work(2 * COPIES_LIMITS.retryMostMs)
+  const { fills, parked } = await scene.status()
+  assert.deepEqual([fills, parked.map(({ key }) => key), [...scene.there().keys()]], [1, ["bad"], ["good"]])
+  scene.world.clock.jumpWall(-2 * COPIES_LIMITS.logAgeMsMax)
+  scene.origin.before = () => undefined
+  await scene.work(2 * COPIES_LIMITS.parkedFirstMs)
+  assert.deepEqual([(await scene.status()).fills, [...scene.there().keys()]], [1, ["bad", "good"]])
+})
+
 test("what this store has lost stays in the target, whatever fills it, until the operator asks for its removal", async () => {
   const scene = await CopiesScene.open()
   for (const key of ["kept", "lost"]) await scene.put(key, key)

@@ -13,6 +13,7 @@ import type { Bucket, Buckets, Objects, BucketSettingName } from "@hayloft/objec
 import type { CopyLog, CopyState } from "./copy-log.js"
 import type { Origin } from "../remote-buckets/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Core } from "@hayloft/objects/door/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { CopiesAdmin, CopiesStatus } from "./contract.js"
@@ -31,6 +32,7 @@ interface NamedStore {
 
 interface CopiesParts {
   readonly clock: Clock
+  readonly storeClock: Pick<Core["storeClock"], "shownMs" | "isDoubtful">
   readonly random: Random
   readonly log: Log
   readonly copyLog: CopyLog
@@ -165,10 +167,10 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   }
 
   private copierOf(bucket: Bucket, setting: CopiesSetting): BucketCopier {
-    const { clock, log, copyLog, objects } = this.parts
+    const { clock, storeClock, log, copyLog, objects } = this.parts
     const originOf = (of: CopiesSetting) => this.originOf(of)
     const wake = (): void => this.betweenRounds.wake()
-    return new BucketCopier({ clock, log, copyLog, objects, originOf, wake }, bucket, setting, this.totals)
+    return new BucketCopier({ clock, storeClock, log, copyLog, objects, originOf, wake }, bucket, setting, this.totals)
   }
 
   /** Throws `remoteUnavailable` if the operator's file does not name the store. */

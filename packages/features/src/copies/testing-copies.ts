@@ -96,6 +96,7 @@ export class CopiesScene {
       change: async (...args) => (own === this.process ? this.log.change(...args) : undefined),
     }
     return new StoreCopies({
+      storeClock: services.storeClock,
       clock,
       random,
       log: telemetry.log,
