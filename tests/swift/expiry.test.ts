@@ -54,3 +54,23 @@ test("objects end at their second", async () => {
     [404, 404],
   )
 })
+
+test("a node whose clock is behind counts seconds from the time of the store", async () => {
+  const storeMs = Date.now() + 10 * 86_400_000
+  const behind = await serveSwift({}, undefined, [], { storeClock: { nowMs: () => storeMs } })
+  try {
+    const user = await behind.signIn(OWNER)
+    assert.equal(await status(user.call("PUT", "/behind")), 201)
+    const headers = { "X-Delete-After": "3600" }
+    const expiry = async (name: string) => Number((await user.call("HEAD", `/behind/${name}`)).header("x-delete-at"))
+    const expected = storeMs / 1000 + 3600
+    assert.equal(await status(user.call("PUT", "/behind/o", { body: "x", headers })), 201)
+    assert.equal(await status(user.call("PUT", "/behind/posted", { body: "x" })), 201)
+    assert.equal(await status(user.call("POST", "/behind/posted", { headers })), 202)
+    const copy = { headers: { ...headers, Destination: "behind/copy" } }
+    assert.equal(await status(user.call("COPY", "/behind/o", copy)), 201)
+    for (const name of ["o", "posted", "copy"]) assert.ok(Math.abs((await expiry(name)) - expected) <= 1, name)
+  } finally {
+    await behind.stop()
+  }
+})

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
-import { OWNER, rootKeyOf, STRANGER, userKeyOf } from "../s3/over-model.js"
-import { ROOT_ACCOUNT, serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
+import { OWNER, ownerAccount, rootKeyOf, STRANGER, userKeyOf } from "../s3/over-model.js"
+import { accountsInMemory, ROOT_ACCOUNT, serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
 
 const key = (id: string) => ({ id, secret: `secret-of-${id}` })
 const [ROOT, DELEGATE, AUDITOR, PLAIN] = [key("AKIAROOT"), key("AKIADELEGATE"), key("AKIAAUDITOR"), key("AKIAPLAIN")]
@@ -262,6 +262,19 @@ test("reseller admins delete accounts: they are gone for every request, and a PU
   assert.equal(await status(reseller.call("PUT", at)), 202)
   assert.equal((await reseller.call("HEAD", at)).header("x-account-meta-plan"), "small")
   assert.equal((await world.anonymous.call("GET", `${at}/of-deleted/o`)).text, "kept")
+})
+
+test("a node whose clock is behind dates the deletion of an account by the time of the store", async () => {
+  const storeMs = Date.now() + 10 * 86_400_000
+  const swiftAccounts = accountsInMemory()
+  const keys = [rootKeyOf(parseAccessKeyId(ROOT.id), ROOT.secret, ROOT_ACCOUNT)]
+  const behind = await serveSwift({ keys }, undefined, [], { swiftAccounts, storeClock: { nowMs: () => storeMs } })
+  try {
+    assert.equal(await status((await behind.signIn(ROOT)).call("DELETE", owner.account)), 204)
+    assert.equal((await swiftAccounts.of(ownerAccount.id)).deletedMs, storeMs)
+  } finally {
+    await behind.stop()
+  }
 })
 
 test("an account that does not exist is missing for resellers, and closed for others", async () => {

@@ -97,7 +97,8 @@ export async function serveSwift(
     serviceAccounts = false,
     realms = NO_REALMS,
     swiftAccounts = accountsInMemory(),
-  }: Partial<Pick<SwiftSettings, "inside" | "serviceAccounts" | "realms" | "swiftAccounts">> = {},
+    storeClock = STORE_CLOCK,
+  }: Partial<Pick<SwiftSettings, "inside" | "serviceAccounts" | "realms" | "swiftAccounts" | "storeClock">> = {},
 ): Promise<SwiftWorld> {
   const telemetry = new SimTelemetry()
   const { handler, settings, accounts, attempts } = handleModel(variations, telemetry)
@@ -111,6 +112,7 @@ export async function serveSwift(
     keystone,
     realms,
     inside,
+    storeClock,
   })
   const [s3, served] = [
     await listenTo(filtered(handler, "s3", filters), { name: "s3", telemetry }),
@@ -137,12 +139,16 @@ export async function serveSwift(
   }
 }
 
+/** A clock that is not known yet. */
+const STORE_CLOCK = { nowMs: () => 0 }
+
 /** The settings that only Swift has, for a store without Keystone and without accounts of services. */
 export const swiftParts = () => ({
   rootAccount: ROOT_ACCOUNT.id,
   info: INFO,
   swiftAccounts: accountsInMemory(),
   quotas: quotasInMemory(),
+  storeClock: STORE_CLOCK,
   allowSha1: false,
   serviceAccounts: false,
   keystone: undefined,

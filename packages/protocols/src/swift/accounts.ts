@@ -18,7 +18,7 @@ import { boundsOf, parseListing, type ContainerEntry, type ListingRequest } from
 import { ACCOUNT_METADATA, changedMetadata, metadataFields, metadataIn } from "./metadata-core.js"
 import { changedSetters, shownMetadata } from "./middleware/setters-core.js"
 import { DEFAULT_POLICY, POLICIES } from "./middleware/policy-core.js"
-import { accountAt, userAccountAt, type SwiftContext, type SwiftRequest } from "./requests.js"
+import { accountAt, beginningMs, userAccountAt, type SwiftContext, type SwiftRequest } from "./requests.js"
 import { serviceAccountId } from "./middleware/services-core.js"
 import { ACCOUNT_PREFIX, SERVICE_PREFIX } from "./target-core.js"
 import { readerOfKeys, requireResellerAdmin, SETS_SECRETS, standingAt, type SwiftStanding } from "./standing.js"
@@ -98,7 +98,7 @@ export class AccountRequests {
     if (account === undefined) throw fail("noSuchAccount", { account: name })
     if (account.id === this.context.rootAccount)
       throw fail("accessDenied", { message: "the account of the store's operator is not deleted" })
-    const deletedMs = this.context.clock.wallMs()
+    const deletedMs = beginningMs(this.context)
     const change = { operation: "DeleteAccount", target: account.id }
     await auditedChange(this.context, request, change, undefined, async () => {
       await this.context.swiftAccounts.change(account.id, former => ({ ...former, deletedMs }))

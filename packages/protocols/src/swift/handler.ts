@@ -74,6 +74,7 @@ interface SwiftSettings extends S3Settings {
   /** Its root user is a reseller admin. */
   readonly rootAccount: AccountId
   readonly quotas: SwiftContext["quotas"]
+  readonly storeClock: SwiftContext["storeClock"]
   readonly info: {
     /** The key is undefined if nobody is an administrator of `/info`. */
     readonly adminKey: string | undefined
@@ -145,6 +146,7 @@ class SwiftHandler implements Protocol {
       realms: settings.realms,
       prepare,
       clock,
+      storeClock: settings.storeClock,
       allowSha1,
       decompress,
       rootAccount: settings.rootAccount,

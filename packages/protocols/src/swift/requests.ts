@@ -56,6 +56,7 @@ export interface SwiftContext {
   /** Clusters with which containers may be synchronized. */
   readonly realms: SyncRealms
   readonly clock: Clock
+  readonly storeClock: { nowMs(): number }
   /** The account of the store's operator, and of resellers. */
   readonly rootAccount: AccountId
   /** By the format of an archive. */
@@ -140,6 +141,10 @@ function isAccountAt(accounts: AccountFinder, id: AccountId, name: string): Soon
 /** A container as Swift names it. */
 const noSuchContainer = (account: string, name: string) =>
   fail("noSuchBucket", { account, bucketName: name.slice(0, 80), message: "the container does not exist" })
+
+/** The moment from which something lasts a while: the later one, so that it does not end early because a clock is behind. */
+export const beginningMs = ({ clock, storeClock }: Pick<SwiftContext, "clock" | "storeClock">): number =>
+  Math.max(clock.wallMs(), storeClock.nowMs())
 
 /** Throws `accountDeleted`. */
 export function requireUndeleted(ofSwift: SwiftAccount | undefined, account: string): void {

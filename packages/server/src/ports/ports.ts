@@ -160,7 +160,7 @@ function websitePortOf(parts: PortParts, adminUrl: string): Protocol {
 function swiftPortOf(parts: PortParts, adminUrl: string): Protocol {
   const { config, engine, attempts, rootAccount, realms, devices } = parts
   const { metadata, services, accounts } = engine
-  const { shardPlaces, quotas, refuseEarlier: prepare } = services
+  const { shardPlaces, quotas, storeClock, refuseEarlier: prepare } = services
   const { allowSha1 = false, serviceAccounts = false, keystone: chosen, info } = config.swift ?? {}
   const bunzip = new Bunzip()
   const settings = {
@@ -178,6 +178,7 @@ function swiftPortOf(parts: PortParts, adminUrl: string): Protocol {
     attempts,
     rootAccount,
     quotas,
+    storeClock,
     inside: { devices, machine: MACHINE, shardPlaces },
   }
   return filtered(createSwiftHandler(settings), "swift", parts.filters)

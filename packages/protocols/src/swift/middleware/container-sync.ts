@@ -273,10 +273,12 @@ export class ContainerSync implements Job {
   private async send(route: Route | undefined, change: NotedChange, signal: AbortSignal): Promise<void> {
     const { key, removedAt, isCopied } = change
     if (route === undefined || isCopied) return this.seams.changes.end(change, removedAt !== undefined && !isCopied)
-    const { clock } = this.seams
+    const { clock, storeClock } = this.seams
     const info = await this.infoOf(route.bucket, key)
     if (info !== undefined) {
-      const isOver = info.expiresAtSeconds !== undefined && info.expiresAtSeconds * 1000 <= clock.wallMs()
+      const isOver =
+        info.expiresAtSeconds !== undefined &&
+        info.expiresAtSeconds * 1000 <= Math.min(storeClock.nowMs(), clock.wallMs())
       if (!isOver) await this.requireRead(route, key, signal)
       if (!isOver && !(await this.hasIt(route, key, info, signal))) {
         if (!(await this.sendObject(route, key, signal))) return
