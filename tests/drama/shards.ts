@@ -55,6 +55,8 @@ export interface Shards {
   readonly blocks: ReadonlyMap<string, StoredBlock>
   /** Unreferenced blocks. */
   readonly unnamed: readonly string[]
+  /** By block, the devices that its reference lists: it was written while another one of its partition was away. */
+  readonly placed: ReadonlyMap<string, ReadonlyMap<number, DeviceId>>
   /** Referenced blocks without a shard. */
   readonly missing: readonly string[]
   /** Places in the indexes: `placeName` of each needle of a referenced block. */
@@ -126,14 +128,14 @@ async function bucketOf(folder: string, { volume, offsetBytes, headerBytes }: Ne
   }
 }
 
-/** Returns every block that the rows of a replica reference. */
+/** Returns every block that the rows of a replica reference, with the devices that they list for slots. */
 async function namedBlocks(record: ControlRecord, present: readonly PresentDevice[]) {
   const [tablet] = record.tablets
   const replica = tablet?.replicas.find(({ id }) => present.some(device => device.id === id))
   const folder = present.find(({ id }) => id === replica?.id)?.path
   if (replica === undefined || folder === undefined) throw new Error("none of the folders has a metadata replica")
   const range = { start: rowKeyOf(storePrefixOf(replica.since)), end: rowKeyOf(storePrefixEnd(replica.since)) }
-  const named = new Set<string>()
+  const named = new Map<string, ReadonlyMap<number, DeviceId>>()
   const host = { disk: new RealDisk(), deviceId: replica.id }
   const store = await new TableStores().openReader(foldersOf(folder).metadataStore, host)
   try {
@@ -142,7 +144,8 @@ async function namedBlocks(record: ControlRecord, present: readonly PresentDevic
         const { value } = decodeStoredRow(family, key, stored)
         for (const extent of extentsOf(family, { value, payload: undefined })) {
           for (let block = 0; block < blockCount(extent); block += 1) {
-            named.add(`${extent.uploadId}/${extent.part}/${block}/${blockShape(extent, block).generation}`)
+            const { generation, exception } = blockShape(extent, block)
+            named.set(`${extent.uploadId}/${extent.part}/${block}/${generation}`, new Map(exception?.placedSlots))
           }
         }
       }
@@ -164,10 +167,10 @@ export async function readShards(folders: readonly string[]): Promise<Shards> {
   }
   const named = await namedBlocks(record, present)
   const unnamed = [...found.blocks.keys()].filter(name => !named.has(name))
-  const missing = [...named].filter(name => !found.blocks.has(name))
+  const missing = [...named.keys()].filter(name => !found.blocks.has(name))
   for (const name of unnamed) found.blocks.delete(name)
   const live = new Set([...found.places].flatMap(([place, name]) => (named.has(name) ? [place] : [])))
-  return { record, blocks: found.blocks, live, unnamed, missing }
+  return { record, blocks: found.blocks, live, unnamed, missing, placed: named }
 }
 
 /**
@@ -175,7 +178,7 @@ export async function readShards(folders: readonly string[]): Promise<Shards> {
  * bucket, and unreferenced blocks beyond those that wait for their removal.
  */
 export function problemsOf(
-  { record, blocks, unnamed, missing }: Shards,
+  { record, blocks, unnamed, missing, placed }: Shards,
   policyOfBucket: ReadonlyMap<number, string> = new Map(),
   waitingBlocks = 0,
 ): readonly string[] {
@@ -191,7 +194,9 @@ export function problemsOf(
     if (policy !== wanted) problems.push(`block ${name} is stored as ${policy} instead of ${wanted}`)
     const devices = slotsOf(layout, partition)
     for (let slot = 0; slot < shards; slot += 1) {
-      const [on = [], home] = [slots.get(slot), devices[slot]]
+      const listed = placed.get(name)?.get(slot)
+      const home = listed !== undefined && devices.includes(listed) ? listed : devices[slot]
+      const on = slots.get(slot) ?? []
       if (home !== undefined && on.length === 1 && on[0] === home) continue
       problems.push(`block ${name} (${policy}): slot ${slot} is on [${on.join()}] instead of ${home}`)
     }
