@@ -31,8 +31,14 @@ const SDK_ATTEMPTS_MAX = 3
 const SDK_BACK_OFF_MS = 100
 /** The store asks for it with `Retry-After`. */
 const UNAVAILABLE_BACK_OFF_MS = 1_000
-/** A balancer gives up a node that does not respond until it answers a health check. */
-const SILENCE_MS = 5_000
+/**
+ * A balancer gives up a node that does not respond until it answers a health check: after that many times the slowest one of
+ * the latest answers, so that it does not depend on how busy the machine is, and within these limits.
+ */
+const SILENCE_TIMES = 4
+const SILENCE_MS_MIN = 5_000
+const SILENCE_MS_MAX = 60_000
+const LATEST_ANSWERS = 32
 const OUT_MS = 2_000
 /** No node accepted a connection for so long. */
 const NOBODY_MS = 60_000
@@ -85,6 +91,8 @@ class Balancer {
   private readonly clients: BalancedNode[] = []
   private at = 0
   private readonly over = new AbortController()
+  /** How long the latest answers took. */
+  private readonly latestMs: number[] = []
 
   constructor(
     private readonly bucket: string,
@@ -107,7 +115,7 @@ class Balancer {
     const { signal } = this.over
     for (let isSilent = true; isSilent && !signal.aborted;) {
       await wait(OUT_MS, undefined, { signal }).catch(() => undefined)
-      isSilent = await answerOf(node.name, node.client.headBucket(this.bucket)).then(() => false, isUnanswered)
+      isSilent = await this.answerOf(node.name, node.client.headBucket(this.bucket)).then(() => false, isUnanswered)
     }
     node.outUntilMs = 0
   }
@@ -126,7 +134,7 @@ class Balancer {
         continue
       }
       try {
-        return await answerOf(node.name, work(node.client))
+        return await this.answerOf(node.name, work(node.client))
       } catch (error) {
         if (isRefused(error)) node.outUntilMs = performance.now() + OUT_MS
         else {
@@ -136,19 +144,28 @@ class Balancer {
       }
     }
   }
-}
 
-async function answerOf<T>(node: string, request: Promise<T>): Promise<T> {
-  const over = new AbortController()
-  const silence = wait(SILENCE_MS, undefined, { signal: over.signal }).then(() => {
-    throw new NoResponse(`${node} does not respond`)
-  })
-  silence.catch(() => undefined)
-  request.catch(() => undefined)
-  try {
-    return await Promise.race([request, silence])
-  } finally {
-    over.abort()
+  private get silenceMs(): number {
+    if (this.latestMs.length === 0) return SILENCE_MS_MAX
+    return Math.min(SILENCE_MS_MAX, Math.max(SILENCE_MS_MIN, SILENCE_TIMES * Math.max(...this.latestMs)))
+  }
+
+  private async answerOf<T>(node: string, request: Promise<T>): Promise<T> {
+    const over = new AbortController()
+    const sinceMs = performance.now()
+    const silence = wait(this.silenceMs, undefined, { signal: over.signal }).then(() => {
+      throw new NoResponse(`${node} does not respond`)
+    })
+    silence.catch(() => undefined)
+    request.catch(() => undefined)
+    try {
+      const answer = await Promise.race([request, silence])
+      this.latestMs.push(performance.now() - sinceMs)
+      if (this.latestMs.length > LATEST_ANSWERS) this.latestMs.shift()
+      return answer
+    } finally {
+      over.abort()
+    }
   }
 }
 
