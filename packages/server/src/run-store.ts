@@ -300,7 +300,8 @@ function startedJobsOf(
   services: Engine["services"],
 ): StartedJobs {
   const rowKinds = new Set(FEATURE_ROW_JOBS.flatMap(({ kinds }) => kinds))
-  return new StartedJobs({ clock, random, log: telemetry.log, metadata, prepare: services.refuseEarlier, rowKinds })
+  const { storeClock, refuseEarlier: prepare } = services
+  return new StartedJobs({ clock, storeClock, random, log: telemetry.log, metadata, prepare, rowKinds })
 }
 
 const returningOf = (
