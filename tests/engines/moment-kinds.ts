@@ -34,9 +34,9 @@ export const MOMENT_QUERIES: readonly PlayKind[] = [
   queryKind("PageOfMoment", scene => {
     const bucket = bucketOf(scene)
     const shown = { delimiter: scene.pick(["", "/"]), max: scene.pick([0, 1, 2, 1000]), withOwners: scene.oneIn(2) }
-    const withRestores = scene.oneIn(2)
+    const extras = { withRestores: scene.oneIn(2), withOrders: scene.oneIn(2) }
     const limits = { rowsPerQuery: scene.pick([1, 20, 4_000]), seekRows: 4, steps: scene.pick([0, 1, 16]) }
-    const request = bucket && { bucket, ...scopeOf(scene), ...shown, withRestores, afterExactly: scene.oneIn(2) }
+    const request = bucket && { bucket, ...scopeOf(scene), ...shown, ...extras, afterExactly: scene.oneIn(2) }
     return request && pageOfMoment(request, momentOf(scene), limits)
   }),
   queryKind("DifferencesOfMoments", scene => {

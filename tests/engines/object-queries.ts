@@ -82,7 +82,13 @@ function versionsPage(scene: Scene) {
   const keyMarker = markerOf(scene)
   const of = { bucketId: page.bucket.id, key: scene.key() }
   const versionIdMarker = keyMarker === "" || scene.oneIn(2) ? undefined : scene.versionId(of)
-  return pageOfVersions({ ...page, keyMarker, versionIdMarker, withRestores: scene.oneIn(2) })
+  return pageOfVersions({
+    ...page,
+    keyMarker,
+    versionIdMarker,
+    withRestores: scene.oneIn(2),
+    withOrders: scene.oneIn(2),
+  })
 }
 
 function uploadsPage(scene: Scene) {
@@ -158,7 +164,8 @@ const OBJECT_READS: readonly PlayKind[] = [
   queryKind("PageOfVersions", versionsPage),
   queryKind("PageOfObjects", scene => {
     const page = pageOf(scene)
-    return page && pageOfObjects({ ...page, after: markerOf(scene), withRestores: scene.oneIn(2) })
+    const extras = { withRestores: scene.oneIn(2), withOrders: scene.oneIn(2) }
+    return page && pageOfObjects({ ...page, after: markerOf(scene), ...extras })
   }),
   queryKind("PartsOfVersion", scene => partsOfVersion(...version(scene), { afterPart: 0, max: maxOf(scene) })),
   queryKind("VersionAndPart", scene =>

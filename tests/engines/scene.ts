@@ -56,7 +56,7 @@ import { SYSTEM_BUCKET_ID } from "@hayloft/objects/buckets/system-bucket.js"
 import { bucketOf } from "@hayloft/objects/queries/object-info-core.js"
 import type { UploadAddress } from "@hayloft/objects/commands/multipart-commands-core.js"
 import { bucketOfRow, readCounters } from "@hayloft/objects/commands/bucket-rows-core.js"
-import type { Bucket, Conditions } from "@hayloft/objects/contract.js"
+import type { Bucket, Conditions, ObjectAt } from "@hayloft/objects/contract.js"
 import type { UploadName } from "@hayloft/objects/queries/named-extents-core.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import "@hayloft/features/index.js"
@@ -261,6 +261,13 @@ export class Scene {
     return this.pickOr(ids, () => this.pick([NULL_VERSION, versionIdOf(7, new Uint8Array(8))]))
   }
 
+  private objectAt(of: ObjectName): ObjectAt {
+    const heads = this.versions(of).map(({ record }) => record.head)
+    if (heads.length === 0) return { atUs: 0, versionId: undefined }
+    const head = this.pick(heads)
+    return { atUs: head.order - this.pick([0, 1]), versionId: head.isMarker ? undefined : versionIdOfHead(head) }
+  }
+
   conditions(of: ObjectName): Conditions {
     const etags = this.versions(of).map(({ record }) => etagOfHead(record.head))
     const etag = this.pickOr(etags, () => "none")
@@ -273,6 +280,7 @@ export class Scene {
       { ifMatch: [etag] },
       { ifNoneMatch: ["*"] },
       { ifNoneMatch: [etag] },
+      { ifUnchanged: this.objectAt(of) },
     ]
     return { ...this.pick(conditions), ...(fence && { fence }) }
   }

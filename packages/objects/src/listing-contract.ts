@@ -24,12 +24,20 @@ export interface ListRequest {
   readonly withTypes?: boolean
   /** The listing includes the restores of objects, likewise. */
   readonly withRestores?: boolean
+  /** The listing includes the places of objects in the order of writes, likewise. */
+  readonly withOrders?: boolean
 }
 
 export interface ListVersionsRequest extends Omit<ListRequest, "after" | "afterExactly"> {
   readonly keyMarker: string
   /** With a key marker: entries of that key older than this version. */
   readonly versionIdMarker: VersionId | undefined
+}
+
+/** A version, and its place in the order of the store's writes, to which moments belong. */
+export interface WrittenVersion {
+  readonly versionId: VersionId
+  readonly orderUs: number
 }
 
 export interface ListedObject {
@@ -48,6 +56,8 @@ export interface ListedObject {
   readonly symlink?: string | undefined
   /** Set if restores were requested; it may be over. Undefined: there was none. */
   readonly restore?: VersionRestore | undefined
+  /** Set if orders were requested; undefined: another store has the object. */
+  readonly written?: WrittenVersion | undefined
 }
 
 export type ListEntry =
@@ -79,6 +89,8 @@ export type VersionEntry =
       readonly isLatest: boolean
       readonly key: ObjectKey
       readonly lastModifiedMs: number
+      /** Set if orders were requested. */
+      readonly written?: WrittenVersion | undefined
     }
 
 export interface VersionsPage {

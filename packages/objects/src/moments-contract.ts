@@ -33,7 +33,10 @@ export interface ObjectThen {
   readonly websiteRedirect: string | undefined
 }
 
-/** A condition: the key has had no new version since the moment, and its object is still the one that it was then. */
+/**
+ * A condition: the key has had no new version since the moment, and its object is still the one that it was then. If one
+ * version is removed: it is not newer than the moment.
+ */
 export interface ObjectAt {
   readonly atUs: number
   /** It is undefined if there was no object. */

@@ -1,9 +1,11 @@
 /** Jobs in the admin API: what goes on is a job that can be watched, and cancelled or undone. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { z } from "zod"
 import { JOB, JOBS, STARTED_JOB, STORE_SCHEMAS } from "../index.js"
 import { world } from "../testing-api.js"
-import { DRAINING } from "../testing-jobs.js"
+import { HISTORY_PARTS } from "../testing-history.js"
+import { DRAINING, NO_OBJECTS } from "../testing-jobs.js"
 
 test("a change whose work goes on answers 202 with its job, which names what undoes it", async () => {
   const { store, json } = world()
@@ -28,6 +30,21 @@ test("a change whose work goes on answers 202 with its job, which names what und
   assert.equal(STARTED_JOB.parse(shown.value).starter.kind, "operator")
   assert.equal((await json("GET", "/v1/jobs/drain-aaaaaaaa")).status, 404)
   assert.equal((await json("GET", "/v1/jobs?waitMs=60001")).status, 400)
+})
+
+test("a job on objects knows the moment of its start, so that it leaves what is written later", async () => {
+  const { store, json } = world()
+  assert.equal((await json("POST", "/v1/buckets", { body: { name: "photos" } })).status, 201)
+  const opened: unknown[] = []
+  store.startedJobs.attach(
+    async ({ request }) => (opened.push(JSON.parse(request)), NO_OBJECTS),
+    () => [],
+    () => undefined,
+  )
+  const { status } = await json("POST", "/v1/buckets/photos/jobs", { body: { job: { kind: "delete-objects" } } })
+  assert.equal(status, 202)
+  const [{ asOfUs }] = z.tuple([z.object({ asOfUs: z.number() })]).parse(opened)
+  assert.equal(asOfUs, await HISTORY_PARTS.moments.now())
 })
 
 test("a background job is paused by its name; work on objects needs a bucket, and a kind that there is", async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, parseVersionId } from "@hayloft/base/ids.js"
-import { copiedKey, isMeant, outcomeOf, requestsFor, restoreOf, type Versions } from "./bulk-core.js"
+import { copiedKey, isLater, isMeant, outcomeOf, requestsFor, restoreOf, type Versions } from "./bulk-core.js"
 import { BULK_REQUEST, type BulkRequest } from "./bulk-request.js"
 
 const key = objectKeyOfText("a/1")
@@ -60,7 +60,25 @@ test("a filter means objects by age and size, and never those that are newer tha
     [{ largerThanBytes: 99 }, 90, true],
     [{ largerThanBytes: 100 }, 90, false],
   ]
-  for (const [filter, startedMs, expected] of cases) assert.equal(isMeant(request(filter), object, startedMs), expected)
+  for (const [filter, startedMs, expected] of cases)
+    assert.equal(isMeant(request(filter), object, { startedMs, asOfUs: undefined }), expected)
+})
+
+test("the order of writes says what is newer than the job, and dates only where there is no order", () => {
+  const cases: readonly (readonly [number, number | undefined, number | undefined, boolean])[] = [
+    // The clock of the node that started the job is ahead, or behind.
+    [90, 7, 8, true],
+    [10, 7, 7, false],
+    // The job of an earlier release, and an object of a remote.
+    [49, undefined, 1, true],
+    [50, undefined, 9, false],
+    [49, 7, undefined, true],
+    [50, 7, undefined, false],
+  ]
+  for (const [startedMs, asOfUs, orderUs, expected] of cases) {
+    const written = orderUs === undefined ? undefined : { versionId: idOf(1), orderUs }
+    assert.equal(isLater({ lastModifiedMs: 50, written }, { startedMs, asOfUs }), expected, `${startedMs} ${asOfUs}`)
+  }
 })
 
 test("requests are those that a client would send", () => {

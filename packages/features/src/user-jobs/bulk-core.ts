@@ -2,7 +2,7 @@
 import { objectKeyOfText, textOfObjectKey, type ObjectKey, type VersionId } from "@hayloft/base/ids.js"
 import { percentEncode } from "@hayloft/base/http/uri.js"
 import { XmlWriter } from "@hayloft/base/text/xml-writer.js"
-import type { ListedObject, VersionEntry } from "@hayloft/objects/contract.js"
+import type { ListedObject, ObjectAt, VersionEntry } from "@hayloft/objects/contract.js"
 import type { BulkRequest } from "./bulk-request.js"
 import type { ObjectReply, ObjectRequest } from "./object-requests.js"
 
@@ -13,6 +13,8 @@ export interface BulkItem {
   readonly versionId: VersionId | ""
   readonly sizeBytes: number
   readonly etag: string
+  /** An object that is written again stays, also if it has the same bytes; undefined: only the ETag tells. */
+  readonly unchanged?: ObjectAt | undefined
   /** To restore: delete markers to remove, or the version to copy. */
   readonly restore?: { readonly markers: readonly VersionId[] } | { readonly copy: VersionId }
 }
@@ -22,13 +24,39 @@ export const prefixOf = ({ prefix }: Pick<BulkRequest, "prefix">): string =>
   prefix === "" ? "" : objectKeyOfText(prefix)
 
 /** The members of a listed object or version that the filter concerns. */
-type Listed = Pick<ListedObject, "key" | "sizeBytes" | "lastModifiedMs">
+type Listed = Pick<ListedObject, "key" | "sizeBytes" | "lastModifiedMs" | "written">
+
+/** The start of a job. */
+export interface JobStart {
+  readonly startedMs: number
+  /** The moment of the start; undefined: an earlier release has started the job. */
+  readonly asOfUs: number | undefined
+}
+
+/**
+ * Returns true for what was written after the start of the job. The order of writes decides, since the clock by which the job
+ * was started may be wrong. Objects of a remote have only dates.
+ */
+export const isLater = (
+  { lastModifiedMs, written }: Pick<Listed, "lastModifiedMs" | "written">,
+  { startedMs, asOfUs }: JobStart,
+): boolean => (asOfUs === undefined || written === undefined ? lastModifiedMs > startedMs : written.orderUs > asOfUs)
+
+/** The condition under which a job changes a key whose latest version, or removed one, this is; undefined: none can be named. */
+export const unchangedSince = (
+  { asOfUs }: JobStart,
+  written: ListedObject["written"],
+  isMarker = false,
+): ObjectAt | undefined =>
+  asOfUs === undefined || written === undefined
+    ? undefined
+    : { atUs: asOfUs, versionId: isMarker ? undefined : written.versionId }
 
 /** Objects that are written after the start of the job stay as they are. */
-export function isMeant(request: BulkRequest, { sizeBytes, lastModifiedMs }: Listed, startedMs: number): boolean {
+export function isMeant(request: BulkRequest, listed: Listed, start: JobStart): boolean {
   const beforeMs = request.modifiedBeforeMs ?? Infinity
-  if (lastModifiedMs > startedMs || lastModifiedMs >= beforeMs) return false
-  return request.largerThanBytes === undefined || sizeBytes > request.largerThanBytes
+  if (isLater(listed, start) || listed.lastModifiedMs >= beforeMs) return false
+  return request.largerThanBytes === undefined || listed.sizeBytes > request.largerThanBytes
 }
 
 /** Returns true if nothing is left to do for the object, as its listing shows. */
@@ -84,17 +112,26 @@ export function requestsFor(
   item: BulkItem,
   hasConditions = true,
 ): readonly ObjectRequest[] {
-  const { key, versionId, etag } = item
+  const { key, versionId, etag, unchanged } = item
+  const ifUnchanged = unchanged && { ifUnchanged: unchanged }
   switch (request.kind) {
     case "delete-objects":
       // An object that was replaced since it was listed stays, if the bucket can tell.
-      return [{ method: "DELETE", bucket, key, headers: hasConditions ? [["if-match", quotedEtag(etag)]] : [] }]
+      return [
+        {
+          method: "DELETE",
+          bucket,
+          key,
+          ...ifUnchanged,
+          headers: hasConditions ? [["if-match", quotedEtag(etag)]] : [],
+        },
+      ]
     case "delete-versions": {
       const headers = request.bypassGovernance ? [["x-amz-bypass-governance-retention", "true"] as const] : []
-      return [{ method: "DELETE", bucket, key, query: [["versionId", versionId]], headers }]
+      return [{ method: "DELETE", bucket, key, query: [["versionId", versionId]], headers, ...ifUnchanged }]
     }
     case "restore-objects":
-      return item.restore === undefined ? [] : restoring(bucket, key, item.restore)
+      return item.restore === undefined ? [] : restoring(bucket, item, item.restore)
     case "prefetch-objects":
       return [{ method: "POST", bucket, key, query: [["prefetch", ""]] }]
     case "evict-objects":
@@ -107,6 +144,7 @@ export function requestsFor(
           method: "PUT",
           bucket,
           key,
+          ...ifUnchanged,
           headers: [
             copySource(bucket, key),
             ["x-amz-copy-source-if-match", quotedEtag(etag)],
@@ -131,14 +169,16 @@ export function requestsFor(
   }
 }
 
-const restoring = (
+function restoring(
   bucket: string,
-  key: ObjectKey,
+  { key, unchanged }: BulkItem,
   restore: NonNullable<BulkItem["restore"]>,
-): readonly ObjectRequest[] =>
-  "copy" in restore
-    ? [{ method: "PUT", bucket, key, headers: [copySource(bucket, key, restore.copy)] }]
-    : restore.markers.map(versionId => ({ method: "DELETE", bucket, key, query: [["versionId", versionId]] }))
+): readonly ObjectRequest[] {
+  const target = { bucket, key, ...(unchanged && { ifUnchanged: unchanged }) }
+  return "copy" in restore
+    ? [{ method: "PUT", ...target, headers: [copySource(bucket, key, restore.copy)] }]
+    : restore.markers.map(versionId => ({ method: "DELETE", ...target, query: [["versionId", versionId]] }))
+}
 
 function tagDocument(tags: readonly { readonly key: string; readonly value: string }[]): Uint8Array {
   const xml = new XmlWriter("referenced").group("Tagging", document =>

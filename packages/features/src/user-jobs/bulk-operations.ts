@@ -4,7 +4,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { parseBucketName } from "@hayloft/base/ids.js"
 import { operation, parseBody, STARTED_JOB, startedJson, type Operation } from "../operator/index.js"
 import { HISTORY_SERVICES } from "../history/index.js"
-import { BULK_REQUEST, restoredMomentOf, targetOfBulk, textOfBulk } from "./bulk-request.js"
+import { BULK_REQUEST, targetOfBulk, textOfBulk } from "./bulk-request.js"
 import { JOB_LIMITS } from "./limits.js"
 
 /** Not among the schemas of answers: the console takes those for its types, and has no use for the work itself. */
@@ -31,8 +31,8 @@ export const START_BULK_JOB: Operation = operation("startJob", "POST /v1/buckets
       })
     const bucket = await buckets.open(parseBucketName(segment("bucket")))
     if (job.kind === "copy-objects") await buckets.open(parseBucketName(job.toBucket))
-    // A restore leaves later writes as they are.
-    const asOfUs = restoredMomentOf(job) === undefined ? undefined : await HISTORY_SERVICES.of(core).moments.now()
+    // The job leaves later writes as they are, whatever the clocks say.
+    const asOfUs = await HISTORY_SERVICES.of(core).moments.now()
     const request = textOfBulk({ request: job, bucket: bucket.name, bucketId: bucket.id, asOfUs })
     const target = targetOfBulk(bucket.name, job)
     return startedJson(await startedJobs.start({ kind: job.kind, target, request, starter: caller, isDryRun: dryRun }))

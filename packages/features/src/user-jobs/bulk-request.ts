@@ -106,7 +106,7 @@ const STORED = z.object({
   bucketId: z.number(),
   request: BULK_REQUEST,
   itemsPerSecond: z.number().optional(),
-  /** When the job was started, for a restore to a moment. */
+  /** The moment at which the job was started; absent: an earlier release has started it, and it is no restore to a moment. */
   asOfUs: z.number().optional(),
 })
 type StoredBulkRequest = Omit<z.output<typeof STORED>, "itemsPerSecond">

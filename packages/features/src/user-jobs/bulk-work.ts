@@ -19,13 +19,16 @@ import type {
 } from "@hayloft/objects/contract.js"
 import {
   isDone,
+  isLater,
   isMeant,
   outcomeOf,
   prefixOf,
   requestsFor,
   restoreOf,
+  unchangedSince,
   writtenMsOf,
   type BulkItem,
+  type JobStart,
   type Versions,
 } from "./bulk-core.js"
 import type { ItemPage, ItemWork } from "../operator/index.js"
@@ -54,9 +57,7 @@ export async function openBulkWork(
   return new BulkWork(services, { ...(await openJob(services, job)), startedMs: job.startedMs })
 }
 
-interface Opened extends OpenedJob {
-  readonly startedMs: number
-}
+interface Opened extends OpenedJob, JobStart {}
 
 /** Rows of a listing that become items, and how far it was read. */
 interface Found {
@@ -121,9 +122,9 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
   }
 
   private async objectsIn(range: ObjectKeyRange, { from, until }: Within, max: number): Promise<Found> {
-    const { request, bucket, startedMs } = this.opened
+    const { request, bucket } = this.opened
     const rows = range.isOneKey ? 1 : JOB_LIMITS.pageRowsMax
-    const listed = { bucket, prefix: range.prefix, delimiter: "", after: from, max: rows }
+    const listed = { bucket, prefix: range.prefix, delimiter: "", after: from, max: rows, withOrders: true }
     const page = await this.services.list(listed, request.kind === "evict-objects")
     const items: BulkItem[] = []
     let scanned = 0
@@ -133,8 +134,10 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
       if (isBeyond(range, object.key) || (until !== undefined && object.key > until))
         return { items, scanned, next: undefined }
       scanned += 1
-      const isItem = isMeant(request, object, startedMs) && !isDone(request, object) && (await this.hasTag(object))
-      if (isItem) items.push({ key: object.key, versionId: "", sizeBytes: object.sizeBytes, etag: object.etag })
+      const isItem = isMeant(request, object, this.opened) && !isDone(request, object) && (await this.hasTag(object))
+      const { key, sizeBytes, etag, written } = object
+      const unchanged = unchangedSince(this.opened, written)
+      if (isItem) items.push({ key, versionId: "", sizeBytes, etag, unchanged })
       if (items.length >= max) return { items, scanned, next: range.isOneKey ? undefined : object.key }
     }
     return { items, scanned, next: range.isOneKey ? undefined : page.next }
@@ -150,6 +153,7 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
       keyMarker,
       versionIdMarker,
       max: JOB_LIMITS.pageRowsMax,
+      withOrders: true,
     })
     const items: BulkItem[] = []
     const entries = withoutNullAtEnd(page)
@@ -173,24 +177,28 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
   }
 
   private async itemOf(entry: Exclude<VersionEntry, { readonly kind: "prefix" }>): Promise<BulkItem | undefined> {
-    const { request, startedMs } = this.opened
+    const { request } = this.opened
     const { versionId } = entry
     const key = keyOf(entry)
-    const listed = entry.kind === "version" ? entry.object : { key, sizeBytes: 0, lastModifiedMs: entry.lastModifiedMs }
+    const listed = entry.kind === "version" ? entry.object : { ...entry, sizeBytes: 0 }
     if (request.kind === "restore-objects") return this.toRestore(entry, key)
-    if (!isMeant(request, listed, startedMs)) return undefined
+    if (!isMeant(request, listed, this.opened)) return undefined
     if (entry.kind === "marker" && request.tag !== undefined) return undefined
     if (entry.kind === "version" && !(await this.hasTag(entry.object, versionId))) return undefined
-    return { key, versionId, sizeBytes: listed.sizeBytes, etag: entry.kind === "version" ? entry.object.etag : "" }
+    const unchanged = unchangedSince(this.opened, listed.written)
+    const etag = entry.kind === "version" ? entry.object.etag : ""
+    return { key, versionId, sizeBytes: listed.sizeBytes, etag, unchanged }
   }
 
   /** One item for each key: at its latest version. */
   private async toRestore(latest: Versions[number], key: ObjectKey): Promise<BulkItem | undefined> {
-    const { request, startedMs } = this.opened
+    const { request } = this.opened
     if (request.kind !== "restore-objects" || !latest.isLatest) return undefined
     const isMarker = latest.kind === "marker"
     const writtenMs = writtenMsOf(latest)
-    if (writtenMs > startedMs || (request.atMs === undefined ? !isMarker : writtenMs <= request.atMs)) return undefined
+    const { written } = isMarker ? latest : latest.object
+    if (isLater({ lastModifiedMs: writtenMs, written }, this.opened)) return undefined
+    if (request.atMs === undefined ? !isMarker : writtenMs <= request.atMs) return undefined
     for (let known: Versions = []; ;) {
       const { versions, isAll } = await this.versionsOf(key, known)
       known = versions
@@ -200,9 +208,11 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
       const wanted = known.find(({ versionId, kind }) =>
         "copy" in restore ? versionId === restore.copy : kind === "version",
       )
-      if (wanted?.kind !== "version" || !isMeant(request, wanted.object, startedMs)) return undefined
+      if (wanted?.kind !== "version" || !isMeant(request, wanted.object, this.opened)) return undefined
       if (!(await this.hasTag(wanted.object, wanted.versionId))) return undefined
-      return { key, versionId: wanted.versionId, sizeBytes: wanted.object.sizeBytes, etag: wanted.object.etag, restore }
+      const { sizeBytes, etag } = wanted.object
+      const unchanged = unchangedSince(this.opened, written, isMarker)
+      return { key, versionId: wanted.versionId, sizeBytes, etag, unchanged, restore }
     }
   }
 
@@ -216,6 +226,7 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
       max: JOB_LIMITS.pageRowsMax,
       keyMarker: last === undefined ? "" : key,
       versionIdMarker: last?.versionId,
+      withOrders: true,
     })
     const more = page.entries.flatMap(entry => (entry.kind !== "prefix" && keyOf(entry) === key ? [entry] : []))
     return { versions: [...known, ...more], isAll: more.length < page.entries.length || page.next === undefined }

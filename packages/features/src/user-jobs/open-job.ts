@@ -22,7 +22,7 @@ export interface OpenedJob {
   readonly ranges: readonly ObjectKeyRange[]
   readonly bucket: Bucket
   readonly requester: Requester
-  /** When the job was started, for a restore to a moment. */
+  /** The moment at which the job was started; undefined: an earlier release has started it. */
   readonly asOfUs: number | undefined
 }
 

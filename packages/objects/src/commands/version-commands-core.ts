@@ -314,6 +314,10 @@ export function removeVersionIn(
   const { versioning } = requireBucket(view, remove.bucketId)
   checkOfFeatures(view, remove.conditions)
   const found = findVersion(view, row, remove.versionId)
+  const { ifUnchanged } = remove.conditions
+  // The null version may be another one by now.
+  if (ifUnchanged !== undefined && found !== undefined && found.head.order > ifUnchanged.atUs)
+    throw fail("preconditionFailed", { condition: "unchanged" })
   const failure = evaluateWrite(remove.conditions, etagSubject(found?.head.isMarker ? undefined : found))
   if (failure) throw failure
   const result = { versioning, versionId: remove.versionId, deleteMarker: found?.head.isMarker ?? false }

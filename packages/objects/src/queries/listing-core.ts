@@ -42,6 +42,7 @@ import type {
   UploadListEntry,
   VersionEntry,
   VersionsPage,
+  WrittenVersion,
 } from "../contract.js"
 import { mergedVersions } from "./merged-versions.js"
 import { multipartInfoOf } from "./object-info-core.js"
@@ -124,13 +125,15 @@ export function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
 }
 
 /** The fields that a request asks for beyond the head of a record. */
-export type Extras = Pick<ListRequest, "withOwners" | "withTypes" | "withRestores">
+export type Extras = Pick<ListRequest, "withOwners" | "withTypes" | "withRestores" | "withOrders">
 
 /** The same fields of one object. */
-export type ListedExtras = Pick<ListedObject, "owner" | "contentType" | "symlink" | "restore">
+export type ListedExtras = Pick<ListedObject, "owner" | "contentType" | "symlink" | "restore" | "written">
 
-export const showsExtras = ({ withOwners, withTypes, withRestores }: Extras): boolean =>
-  withOwners === true || withTypes === true || withRestores === true
+export const showsExtras = ({ withOwners, withTypes, withRestores, withOrders }: Extras): boolean =>
+  withOwners === true || withTypes === true || withRestores === true || withOrders === true
+
+const writtenOf = (head: VersionHead): WrittenVersion => ({ versionId: versionIdOfHead(head), orderUs: head.order })
 
 const headerIn = (headers: VersionDetails["headers"], name: keyof ContentHeaders): string | undefined =>
   headers.find(([known]) => known === name)?.[1]
@@ -152,7 +155,7 @@ function extrasOf(
   { id }: Bucket,
   key: ObjectKey,
   { value }: MetadataRow,
-  { withOwners, withTypes, withRestores }: Extras,
+  { withOwners, withTypes, withRestores, withOrders }: Extras,
 ): ListedExtras {
   const record = decodeVersion(value)
   const { acl, headers } =
@@ -161,6 +164,7 @@ function extrasOf(
     ...(withOwners === true && { owner: acl?.owner }),
     ...(withTypes === true && { contentType: headerIn(headers, "contentType"), symlink: headerIn(headers, "symlink") }),
     ...(withRestores === true && { restore: record.restore }),
+    ...(withOrders === true && { written: writtenOf(record.head) }),
   }
 }
 
@@ -232,8 +236,9 @@ export function listVersions(view: RowView, request: ListVersionsRequest): Versi
     ({ key, rowKey, row }) => {
       const head = decodeVersionHead(row.value)
       const shared = { versionId: versionIdOfHead(head), isLatest: isLatest(view, bucket, key, rowKey, head) }
+      const written = request.withOrders === true && { written: writtenOf(head) }
       return head.isMarker
-        ? entries.push({ kind: "marker", ...shared, key, lastModifiedMs: head.modifiedMs }) > 0
+        ? entries.push({ kind: "marker", ...shared, key, lastModifiedMs: head.modifiedMs, ...written }) > 0
         : entries.push({
             kind: "version",
             ...shared,
