@@ -33,6 +33,8 @@ export const REMOTE_LIMITS = {
   abandonedMs: 60_000,
   abandonedByOthersMs: 24 * HOUR_MS,
   pendingPollMs: 5_000,
+  /** A sender looks so often whether it still is one: more often than the lease ends earlier for it than for others. */
+  senderLookMs: 1_000,
   pendingKeysConcurrent: 4,
   retryFirstMs: 1_000,
   retryMostMs: 60_000,

@@ -2,7 +2,8 @@
  * Pending writes of buckets with write-back: versions of the bucket that the remote does not have yet, sent one key after the other.
  *
  * Promises  A pending write is sent until the remote has it. Of a key the newest version is sent; older ones were never needed.
- *           One process sends those of a bucket, so that an older version never arrives after a newer one.
+ *           One process sends those of a bucket, so that an older version does not arrive after a newer one: who loses the lease
+ *           ends the requests under way. A remote may apply one that it had received whole.
  * Limits    `pendingKeysConcurrent` keys at a time; after a failure the bucket waits, up to `retryMostMs`.
  */
 import { AssertionError } from "@hayloft/base/assert.js"
@@ -17,6 +18,7 @@ import { keepLatest } from "@hayloft/base/keep-latest.js"
 import type { PendingWrite, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import type { RemoteObjectRef } from "./reads.js"
+import { SenderTurn } from "./sender-turn.js"
 import { keyOfVersion, latestOf, type RemoteVersion } from "./versions.js"
 import type { RemoteWrites } from "./writes.js"
 
@@ -81,41 +83,51 @@ export class PendingWrites implements BackgroundService {
     }
   }
 
-  /** Sends what is pending in all buckets. */
+  /** Sends what is pending in all buckets, while this process is the sender. */
   async round(signal: AbortSignal): Promise<void> {
+    const { clock, isSender } = this.parts
+    const turn = new SenderTurn(clock, signal, isSender)
+    try {
+      await this.roundIn(turn)
+    } finally {
+      turn.end()
+    }
+  }
+
+  private async roundIn(turn: SenderTurn): Promise<void> {
     const { clock, remoteBuckets, settingOf } = this.parts
     const counts = new Map<BucketId, number>()
     for (const bucket of await remoteBuckets()) {
-      if (signal.aborted) return
+      if (turn.isOver) return
       const setting = await settingOf(bucket)
       if (setting === undefined) continue
-      if (setting.writes === "Through") await this.removeAbandoned(bucket, setting, signal)
+      if (setting.writes === "Through") await this.removeAbandoned(bucket, setting, turn)
       else if (clock.monotonicMs() >= (this.waiting.get(bucket.id)?.untilMs ?? -Infinity))
-        counts.set(bucket.id, await this.send(bucket, setting, signal))
+        counts.set(bucket.id, await this.send(bucket, setting, turn))
       else counts.set(bucket.id, this.counts.get(bucket.id) ?? 0)
     }
     this.counts = counts
   }
 
   /** Returns the number of keys that are still pending. */
-  private async send(bucket: Bucket, setting: RemoteSetting, signal: AbortSignal): Promise<number> {
+  private async send(bucket: Bucket, setting: RemoteSetting, turn: SenderTurn): Promise<number> {
     let left = 0
     let isUnavailable = false
     for await (const page of this.latest(bucket)) {
-      if (signal.aborted || isUnavailable) {
+      if (turn.isOver || isUnavailable) {
         left += page.length
         continue
       }
       await mapBounded(page, REMOTE_LIMITS.pendingKeysConcurrent, async entry => {
-        if (signal.aborted || isUnavailable) return void (left += 1)
-        const failure = await this.sendOne(bucket, setting, entry, signal)
+        if (turn.isOver || isUnavailable) return void (left += 1)
+        const failure = await this.sendOne(bucket, setting, entry, turn)
         if (failure === undefined) return
         left += 1
         isUnavailable ||= failure === "remoteUnavailable"
       })
     }
     if (left === 0) this.waiting.delete(bucket.id)
-    else this.wait(bucket.id)
+    else if (!turn.isOver) this.wait(bucket.id)
     return left
   }
 
@@ -131,19 +143,19 @@ export class PendingWrites implements BackgroundService {
     bucket: Bucket,
     setting: RemoteSetting,
     entry: RemoteVersion,
-    signal: AbortSignal,
+    turn: SenderTurn,
   ): Promise<string | undefined> {
     const { writes, placeOf, log } = this.parts
     const key = keyOfVersion(entry)
     const place = placeOf(setting, bucket, key)
     const name = nameOfVersion(bucket, entry.versionId)
     try {
-      if (entry.kind === "marker") await writes.sendRemoval(place, entry.versionId)
-      else await writes.send(place, entry.versionId, {})
+      if (entry.kind === "marker") await writes.sendRemoval(place, entry.versionId, turn)
+      else await writes.send(place, entry.versionId, {}, turn)
       this.troubles.delete(name)
       return undefined
     } catch (error) {
-      if (signal.aborted) return "stopping"
+      if (turn.isOver) return "stopping"
       if (error instanceof AssertionError) throw error
       const failure = asFailure(error)
       // It was replaced, and the newer version is sent in the next round.
@@ -158,13 +170,13 @@ export class PendingWrites implements BackgroundService {
    * Removes versions whose process died before the remote had them: they were never acknowledged. A node whose clock is ahead
    * does not take writes of other nodes that are under way for abandoned ones.
    */
-  private async removeAbandoned(bucket: Bucket, setting: RemoteSetting, signal: AbortSignal): Promise<void> {
+  private async removeAbandoned(bucket: Bucket, setting: RemoteSetting, turn: SenderTurn): Promise<void> {
     const { objects, writes, isShared, placeOf } = this.parts
     const { abandonedMs, abandonedByOthersMs } = REMOTE_LIMITS
     const nowMs = shownDueTimeMs(this.parts)
     if (nowMs === undefined) return
     for await (const entry of latestOf(objects, bucket)) {
-      if (signal.aborted) return
+      if (turn.isOver) return
       const writtenMs = entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
       const isYoung = nowMs - writtenMs < (isShared ? abandonedByOthersMs : abandonedMs)
       if (isYoung || writes.isUnderWay(entry.versionId)) continue

@@ -207,6 +207,67 @@ test("the next process sends what the one before it has left behind", async () =
   assert.deepEqual([scene.farText("a"), await scene.versions(), await scene.seen("a")], ["one", 0, ["one", "hit"]])
 })
 
+test("a sender that has lost the lease ends its request, so that the next one's newer write stays in the remote", async () => {
+  for (const last of ["two", undefined]) {
+    const scene = await RemoteScene.open(BACK)
+    await scene.write("a", "one")
+    const gate = scene.origin.hold("put", "before")
+    const before = ended(scene.rounding())
+    await scene.settle()
+    assert.ok(gate.isReached)
+    if (last === undefined) await scene.remove("a")
+    else await scene.write("a", last)
+    scene.restart()
+    await scene.advance(REMOTE_LIMITS.senderLookMs)
+    await scene.round()
+    gate.open()
+    await scene.run(before)
+    assert.deepEqual([scene.farText("a"), await scene.versions()], [last, 0])
+    const read = await scene.run(ended(scene.reading("a")))
+    assert.equal("value" in read ? read.value.text : undefined, last)
+  }
+})
+
+test("what the remote answers to a sender that has lost the lease does not count: the next one sends it too", async () => {
+  for (const kind of ["put", "remove"] as const) {
+    const scene = await RemoteScene.open(BACK)
+    scene.far("a", "zero")
+    if (kind === "put") await scene.write("a", "one")
+    else await scene.remove("a")
+    const gate = scene.origin.hold(kind, "after")
+    const before = ended(scene.rounding())
+    await scene.settle()
+    assert.ok(gate.isReached)
+    scene.restart()
+    gate.open()
+    await scene.run(before)
+    assert.equal(await scene.versions(), 1)
+    scene.origin.took()
+    await scene.round()
+    assert.ok(scene.origin.took().includes(`${kind} a`))
+    assert.deepEqual([scene.farText("a"), await scene.versions()], [kind === "put" ? "one" : undefined, 0])
+  }
+})
+
+test("a sender that has lost the lease begins nothing more, and goes on at once when it has it again", async () => {
+  const scene = await RemoteScene.open(BACK)
+  const keys = Array.from({ length: 3 * REMOTE_LIMITS.pendingKeysConcurrent }, (_, i) => `k${i}`)
+  for (const key of keys) await scene.write(key, key)
+  scene.origin.took()
+  scene.origin.before = kind => {
+    // Long before the next look at the lease.
+    scene.isSender = false
+    if (kind === "put") throw fail("remoteRefused", { message: "The remote refuses the request." })
+  }
+  await scene.round()
+  assert.equal(scene.origin.took().length, REMOTE_LIMITS.pendingKeysConcurrent)
+  assert.equal(await scene.versions(), keys.length)
+  scene.origin.before = () => undefined
+  scene.isSender = true
+  await scene.round()
+  assert.deepEqual([scene.origin.objects.size, await scene.versions()], [keys.length, 0])
+})
+
 test("a pending write of several blocks, and one of no bytes, arrive as they are", async () => {
   const scene = await RemoteScene.open(BACK)
   const bytes = bytesOf(2 * REMOTE_LIMITS.blockBytes + 1, 1)

@@ -5,7 +5,7 @@
  */
 import { assert } from "@hayloft/base/assert.js"
 import { concatBytes } from "@hayloft/base/bytes.js"
-import { fail } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { ObjectKey } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { Soon } from "@hayloft/base/soon.js"
@@ -281,7 +281,7 @@ export class MemoryOrigin implements Origin {
     if (held === undefined) return
     this.held = this.held.filter(each => each !== held)
     held.gate.isReached = true
-    await held.gate.passed
+    await Promise.race([held.gate.passed, aborted(signal)])
     throwIfStopped(signal)
   }
 }
@@ -292,7 +292,11 @@ function described({ bytes: _, ...object }: RemoteObject): OriginObject {
   return object
 }
 
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise(resolve => signal.addEventListener("abort", () => resolve(), { once: true }))
+
 function throwIfStopped(signal: AbortSignal): void {
+  if (signal.aborted && isFailure(signal.reason)) throw signal.reason
   if (signal.aborted) throw fail("stopping", { reason: "the request was ended" })
 }
 

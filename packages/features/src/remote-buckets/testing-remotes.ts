@@ -59,6 +59,8 @@ export const ended = <T>(work: Promise<T>): Promise<Ended<T>> =>
 export class RemoteScene {
   readonly origin: MemoryOrigin
   remotes: StoreRemotes
+  /** The latest process, which is the sender if there is one. */
+  private process = 0
   isSender = true
   isStoreFull = false
 
@@ -90,8 +92,9 @@ export class RemoteScene {
     return new RemoteScene(world, bucket, { ...SETTING, ...more }, cacheBytesMax, blockBytes)
   }
 
-  /** A process that has just started; those before go on with what they do. */
+  /** A process that has just started, and sends from now on; those before go on with what they do. */
   private started(): StoreRemotes {
+    const own = (this.process += 1)
     const { world, origin, cacheBytesMax, blockBytes } = this
     const { clock, random, telemetry, tablet: metadata, services } = world
     const { objects, buckets, storeClock } = services
@@ -117,7 +120,7 @@ export class RemoteScene {
       refuseEarlier: async () => undefined,
       isShared: true,
       auditBucket: undefined,
-      isSender: () => this.isSender,
+      isSender: () => this.isSender && own === this.process,
     })
   }
 

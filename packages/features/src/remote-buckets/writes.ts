@@ -35,14 +35,23 @@ interface WritesParts {
   readonly signal: AbortSignal
 }
 
+/** The time in which a write may be sent. */
+interface SendingTurn {
+  readonly signal: AbortSignal
+  /** Throws once it is over: the outcome does not count then, whatever the remote has answered. */
+  check(): void
+}
+
 export class RemoteWrites {
   /** Versions that this process is about to send. */
   private readonly underWay = new Set<VersionId>()
 
   private readonly source: UploadSource
+  private readonly untilStopped: SendingTurn
 
   constructor(private readonly parts: WritesParts) {
     this.source = { objects: parts.objects, signal: parts.signal }
+    this.untilStopped = { signal: parts.signal, check: () => undefined }
   }
 
   /**
@@ -57,7 +66,7 @@ export class RemoteWrites {
     this.underWay.add(versionId)
     try {
       await this.checkFirst(place, conditions)
-      return await this.send(place, versionId, conditions)
+      return await this.send(place, versionId, conditions, this.untilStopped)
     } catch (error) {
       const hasConditions = conditions.ifMatch !== undefined || conditions.ifNoneMatch !== undefined
       if (isOvertaken(error) && !hasConditions) return undefined
@@ -73,14 +82,20 @@ export class RemoteWrites {
   }
 
   /** Sends a version to the remote, and removes it with all older ones. Returns the remote's ETag. */
-  async send(place: RemoteObjectRef, versionId: VersionId, conditions: WriteConditions): Promise<string> {
-    const { cache, objects, originOf, signal } = this.parts
+  async send(
+    place: RemoteObjectRef,
+    versionId: VersionId,
+    conditions: WriteConditions,
+    turn: SendingTurn,
+  ): Promise<string> {
+    const { cache, objects, originOf } = this.parts
     const { space, key, bucket, setting } = place
     const tag = await cache.mark(space, key, "changing")
     const { info, etag } = await this.changing(place, async () => {
       const { info } = await this.headOf(objects, bucket, key, versionId)
-      const upload = { ...(await uploadOf(this.source, place, info)), conditions }
-      const { etag } = await originOf(place).put(key, upload, signal)
+      const upload = { ...(await uploadOf({ objects, signal: turn.signal }, place, info)), conditions }
+      const { etag } = await originOf(place).put(key, upload, turn.signal)
+      turn.check()
       if (!setting.opaqueEtags && keepsEtag(upload, info)) checkEtag(etag, info.etag)
       return { info, etag }
     })
@@ -90,14 +105,21 @@ export class RemoteWrites {
     return etag
   }
 
-  async remove(place: RemoteObjectRef, conditions: Pick<Conditions, "ifMatch">): Promise<void> {
+  async remove(
+    place: RemoteObjectRef,
+    conditions: Pick<Conditions, "ifMatch">,
+    turn: SendingTurn = this.untilStopped,
+  ): Promise<void> {
     const { space, key } = place
-    const { cache, originOf, signal } = this.parts
+    const { cache, originOf } = this.parts
     const there = await this.checkFirst(place, conditions)
     // A remote may not know lists, nor "*".
     const ifMatch = conditions.ifMatch && there && [there.etag]
     await cache.mark(space, key, "changing")
-    await this.changing(place, () => originOf(place).remove(key, { ifMatch }, signal))
+    await this.changing(place, async () => {
+      await originOf(place).remove(key, { ifMatch }, turn.signal)
+      turn.check()
+    })
     await cache.mark(space, key, "changed")
   }
 
@@ -118,8 +140,8 @@ export class RemoteWrites {
   }
 
   /** A deletion that was pending, as the delete marker `versionId`. */
-  async sendRemoval(place: RemoteObjectRef, versionId: VersionId): Promise<void> {
-    await this.remove(place, {})
+  async sendRemoval(place: RemoteObjectRef, versionId: VersionId, turn: SendingTurn): Promise<void> {
+    await this.remove(place, {}, turn)
     await this.removeUpTo(place.bucket, place.key, versionId)
   }
 
