@@ -119,6 +119,7 @@ export async function findSource(
   const version = findNamed(bucket, source)
   requireKey(version.clientKey, source.clientKey)
   await source.checkEncryption?.(version.info.encryption)
+  await source.checkOpened?.()
   checkCopySource(source.conditions, version)
   return { bucket, version }
 }

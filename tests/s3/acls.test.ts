@@ -200,6 +200,20 @@ test("an object that is written between the check of a list and the opening is c
   }
 })
 
+test("an object that is written between the check of a list and a copy is not copied unless its own list allows it", async () => {
+  await expect(200, "third", "PUT /copies")
+  const copy = (status: number) =>
+    expect(status, "third", "PUT /copies/k", { headers: ["x-amz-copy-source", "/bucket/k"] })
+  await put("owner", "k", canned("public-read"))
+  afterCheck = () => put("owner", "k", { body: "secret" })
+  await copy(403)
+  await expect(404, "third", "GET /copies/k")
+  await put("owner", "k", canned("public-read"))
+  afterCheck = () => put("owner", "k", { ...canned("public-read"), body: "newer" })
+  await copy(200)
+  assert.equal((await expect(200, "third", "GET /copies/k")).text, "newer")
+})
+
 test("WRITE permits any put, but deletes of one's own objects only", async () => {
   await writers(strangerAccount, thirdAccount)
   await put("owner", "mine")

@@ -227,6 +227,8 @@ export interface CopySource {
   readonly clientKey?: Uint8Array | undefined
   /** `x-amz-copy-source-if-*`: false always throws `preconditionFailed`. */
   readonly conditions: Conditions
+  /** Throws if the caller may not read the source that was opened. It is called before anything of that is used. */
+  readonly checkOpened?: () => Promise<void>
   /** For the bytes of a large object. Absent: its segment list is copied, and the copy is a large object as well. */
   readonly openSegment?: OpenSegment
 }

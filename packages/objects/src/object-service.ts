@@ -291,6 +291,7 @@ export class ObjectService implements Objects {
     clientKey,
     conditions,
     checkEncryption,
+    checkOpened,
     openSegment,
   }: CopySource): Promise<OpenObject> {
     const target = { bucket, key, clientKey, checkEncryption, ...(versionId === undefined ? {} : { versionId }) }
@@ -307,6 +308,7 @@ export class ObjectService implements Objects {
     })
     const { etag, lastModifiedMs: modifiedMs } = source.info
     try {
+      await checkOpened?.()
       const segmentsMd5 = segmentsMd5Of(source.info)
       const failure = evaluateCopySource(conditions, { etag, modifiedMs, segmentsMd5 })
       if (failure) throw failure

@@ -28,14 +28,12 @@ import type { S3Request } from "./request.js"
 import type { ActionName } from "./rights/actions.js"
 import type { ActionTarget } from "./rights/permissions.js"
 import { makesObject } from "./rights/condition-values-core.js"
+import { openUnchanged } from "./rights/seen-objects.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import { requestCharged } from "./settings/request-payment.js"
 import { keyOfByteString } from "./wire/target.js"
 import type { S3Target } from "./wire/target.js"
 import type { HeaderField } from "@hayloft/base/http/request-headers.js"
-
-/** How often a read starts over because the object was replaced, before the client is asked to retry. */
-const RETRIES_MAX = 3
 
 /** Operations of S3; those of other protocols, which have the same names, read and write in other ways. */
 const REMOTE_OPERATIONS: ReadonlySet<S3Operation> = new Set(OPERATIONS.filter(remoteHas))
@@ -184,7 +182,8 @@ export class OperationRunner {
     const key = keyOfByteString(target.rawKey ?? "")
     permissions.setReadPlace({ bucket, key })
     call.asObjectCall(key)
-    const isRead = exchange.method === "GET" || exchange.method === "HEAD"
+    // The request may be one of another protocol that reads something before it writes.
+    const isRead = operation.method === "GET" || operation.method === "HEAD"
     return after(resolveMoment(call, "versionSoFar"), () => {
       const place = { bucket, key, versionId: versionIdOf(call) }
       return after(enter(place), () => {
@@ -244,24 +243,18 @@ async function readAtMoment(
 }
 
 /** Reads the object that the decision was based on; if it has been replaced, decides again for the new one. */
-async function readUnchangedObject(
+function readUnchangedObject(
   admitted: AdmittedOperation,
   call: ObjectCall,
   answer: Handled<"object">,
   place: ActionTarget,
 ): Promise<S3Answer> {
-  for (let retries = RETRIES_MAX; ; retries -= 1) {
-    const answered = await answer.handle(call)
-    const close = (): void => (answered.body.kind === "object" ? answered.body.body.close() : undefined)
-    const wasReplaced = await call.permissions.wasObjectReplaced().catch((error: unknown) => {
-      close()
-      throw error
-    })
-    if (!wasReplaced) return answered
-    close()
-    if (retries === 0) throw fail("conflict", { reason: "the object was replaced repeatedly during the read" })
-    await requireAll(admitted, call, place)
-  }
+  return openUnchanged({
+    open: () => answer.handle(call),
+    close: ({ body }) => (body.kind === "object" ? body.body.close() : undefined),
+    wasReplaced: () => call.permissions.wasObjectReplaced(),
+    decideAgain: () => requireAll(admitted, call, place),
+  })
 }
 
 /** Throws `accessDenied` for anonymous callers. */

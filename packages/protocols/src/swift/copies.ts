@@ -223,12 +223,13 @@ export class Copies {
   }
 }
 
-/** The source of a copy as it is stored. Throws `preconditionFailed`, and as a read. */
-async function storedInfo({ services }: ObjectCall, source: CopySource): Promise<ObjectInfo> {
-  const body = await services.objects.get({ ...source, headersOnly: true, isForServer: true })
-  body.close()
-  return body.info
-}
+/** The source of a copy as it is stored: the bytes that are copied are of that one. Throws `preconditionFailed`, and as a read. */
+const storedInfo = ({ services, permissions }: ObjectCall, source: CopySource): Promise<ObjectInfo> =>
+  permissions.readSeen(async () => {
+    const body = await services.objects.get({ ...source, headersOnly: true, isForServer: true })
+    body.close()
+    return body.info
+  })
 
 /** `range`: undefined for all of it. */
 const partOf = (

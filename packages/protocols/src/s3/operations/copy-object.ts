@@ -7,7 +7,7 @@ import { namingSource } from "@hayloft/objects/index.js"
 import type { CompiledRules } from "@hayloft/features/lifecycle/index.js"
 import type { S3Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
-import { copySourceOf } from "../resolve-copy-source.js"
+import { copySource } from "../resolve-copy-source.js"
 import { checksumAlgorithmOf } from "../parse-checksums.js"
 import { websiteRedirectOf } from "../parse-content.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
@@ -36,7 +36,8 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
   const [action] = actionsOf(REQUIRED_ACTIONS.getObjectTagging, call.headers, source.versionId !== undefined)
   const may = action !== undefined && (await permissions.may(action, source))
   if (may && !isRemote(bucket) && (await permissions.may("PutObjectTagging", { bucket, key }))) return undefined
-  const { tags } = await services.objects.getTags(source).catch((error: unknown) => {
+  const read = () => permissions.readSeen(() => services.objects.getTags(source))
+  const { tags } = await read().catch((error: unknown) => {
     throw namingSource(error, source.key)
   })
   if (tags.length > 0) throw isRemote(bucket) ? noTags() : fail("accessDenied")
@@ -65,30 +66,32 @@ export async function makeCopy(
   const lock = statedLock(call)
   const storageClass = storageClassOfNew(headers)
   const encryption = await encryptionOfNew(call)
-  const { openSegment, ...stored } = await copySourceOf(call)
-  const source = ofWhat === "bytes" && openSegment !== undefined ? { ...stored, openSegment } : stored
-  const rules = await lifecycleOf(call)
-  const { attributes, expiresAtSeconds, range } = await termsFor(source)
-  const request = {
-    source,
-    range,
-    bucket,
-    key,
-    conditions: localConditionsOf(call),
-    replaceAttributes: attributes,
-    expiresAtSeconds,
-    websiteRedirect: websiteRedirectOf(headers),
-    replaceTags: await tagsOf(call, source),
-    acl: await aclOfNewObject(call),
-    lock,
-    storageClass,
-    encryption,
-    statesEncryption: statesEncryption(call),
-    checksumAlgorithm: checksumAlgorithmOf(headers),
-    signal: client.signal,
-  }
-  const copy = isRemote(source.bucket) ? copyFromRemote(call, request) : services.objects.copy(request)
-  return { result: await settled(call, await copy), rules }
+  const copied = await copySource(call, async ({ openSegment, ...stored }) => {
+    const source = ofWhat === "bytes" && openSegment !== undefined ? { ...stored, openSegment } : stored
+    const rules = await lifecycleOf(call)
+    const { attributes, expiresAtSeconds, range } = await termsFor(source)
+    const request = {
+      source,
+      range,
+      bucket,
+      key,
+      conditions: localConditionsOf(call),
+      replaceAttributes: attributes,
+      expiresAtSeconds,
+      websiteRedirect: websiteRedirectOf(headers),
+      replaceTags: await tagsOf(call, source),
+      acl: await aclOfNewObject(call),
+      lock,
+      storageClass,
+      encryption,
+      statesEncryption: statesEncryption(call),
+      checksumAlgorithm: checksumAlgorithmOf(headers),
+      signal: client.signal,
+    }
+    const copy = isRemote(source.bucket) ? copyFromRemote(call, request) : services.objects.copy(request)
+    return { result: await copy, rules }
+  })
+  return { ...copied, result: await settled(call, copied.result) }
 }
 
 export async function copyObject(call: ObjectCall): Promise<S3Answer> {

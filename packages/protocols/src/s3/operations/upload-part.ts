@@ -6,7 +6,7 @@ import type { EncryptionCheck } from "@hayloft/objects/contract.js"
 import type { S3Answer, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
 import { checksumHeader } from "../parse-checksums.js"
-import { copySourceOf } from "../resolve-copy-source.js"
+import { copySource } from "../resolve-copy-source.js"
 import { parseCopyRange } from "../wire/range.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { clientKeyOfPart, encryptionFields } from "./encryption-of-requests.js"
@@ -66,12 +66,13 @@ export async function uploadPartCopy(call: ObjectCall): Promise<S3Answer> {
   const rangeText = headers.get("x-amz-copy-source-range")
   const range = rangeText === undefined ? undefined : parseCopyRange(rangeText)
   const clientKey = await clientKeyOfPart(call)
-  const source = await copySourceOf(call)
   const checkEncryption: EncryptionCheck = encryptionOfUpload => requireKey(call, encryptionOfUpload)
   const target = { bucket, key, multipartId, partNumber, clientKey, checkEncryption }
-  const part = isRemote(source.bucket)
-    ? await copyPartFromRemote(call, target, source, range)
-    : await services.multipart.copyPart({ ...target, source, range, signal: client.signal })
+  const part = await copySource(call, async source =>
+    isRemote(source.bucket)
+      ? copyPartFromRemote(call, target, source, range)
+      : services.multipart.copyPart({ ...target, source, range, signal: client.signal }),
+  )
   const { etag, checksum, lastModifiedMs, sourceVersionId, encryption } = part
   const write = (xml: XmlWriter): void => {
     xml.text("LastModified", isoDate(lastModifiedMs)).etag(etag)

@@ -36,6 +36,7 @@ import { isOfObject, scopeOf } from "./actions.js"
 import type { ActionName } from "./actions.js"
 import { ConditionValues, headOfListing, makesObject } from "./condition-values-core.js"
 import type { BodyContent, Read, S3RequestHead, Unread } from "./condition-values-core.js"
+import { SeenObjects } from "./seen-objects.js"
 import type { Tags } from "@hayloft/base/tags.js"
 
 /** The target of an action; without a bucket, no target in particular. */
@@ -134,8 +135,8 @@ export class Permissions {
   private bodyContent: BodyContent | undefined
   private readPlace: ReadPlace | undefined
   private firstRefused: DeniedAccess | undefined
-  /** The objects that decisions were based on: each as it was read, and a function that reads it again. */
-  private readObjects: { readonly seen: string; readonly read: () => Promise<unknown> }[] | undefined
+  /** The objects that decisions were based on, but for those which are noted apart; created for the first one. */
+  private seen: SeenObjects | undefined
 
   constructor(
     private readonly context: PermissionsContext,
@@ -147,9 +148,9 @@ export class Permissions {
     return this.firstRefused
   }
 
-  /** Throws `accessDenied`. */
-  require(action: ActionName, place: ActionTarget): Soon<void> {
-    return after(this.decide(action, place), ({ decision, exclusion }) => {
+  /** Throws `accessDenied`. `seen`: notes apart what it depends on, for an object that is opened on its own. */
+  require(action: ActionName, place: ActionTarget, seen?: SeenObjects): Soon<void> {
+    return after(this.decide(action, place, { seen }), ({ decision, exclusion }) => {
       if (decision.outcome === "allow") return undefined
       return after(this.absenceOf(action, place), absence => {
         throw absence ?? this.refuse(action, place, decision, exclusion)
@@ -168,7 +169,7 @@ export class Permissions {
 
   /** Returns true if a decision was based on an object's list or its tags. */
   get hasReadObjects(): boolean {
-    return this.readObjects !== undefined && this.readObjects.length > 0
+    return this.seen !== undefined && !this.seen.isEmpty
   }
 
   /**
@@ -176,10 +177,12 @@ export class Permissions {
    * either one. The caller must then read again, and decide again.
    */
   async wasObjectReplaced(): Promise<boolean> {
-    const reads = this.readObjects ?? []
-    this.readObjects = undefined
-    for (const { seen, read } of reads) if (JSON.stringify(await read()) !== seen) return true
-    return false
+    return this.seen !== undefined && (await this.seen.wereReplaced())
+  }
+
+  /** Reads something of an object that an answer takes beside the rest of it, as if a decision were based on it. */
+  readSeen<Found>(read: () => Promise<Found>): Promise<Found> {
+    return (this.seen ??= new SeenObjects()).note(read)
   }
 
   /** From now on a missing object or version is reported for this place. */
@@ -209,8 +212,8 @@ export class Permissions {
     reason: string,
   ): Soon<Failure> {
     const action = LISTING[failure.kind]
-    const ofKey = key === undefined ? undefined : () => headOfListing(this.request.head, key)
-    return after(this.decide(action, { bucket }, ofKey), ({ decision }) =>
+    const head = key === undefined ? undefined : () => headOfListing(this.request.head, key)
+    return after(this.decide(action, { bucket }, { head }), ({ decision }) =>
       decision.outcome === "allow" ? failure : this.refuse(action, { bucket }, decision, reason),
     )
   }
@@ -239,14 +242,18 @@ export class Permissions {
     }
   }
 
-  private decide(action: ActionName, place: ActionTarget, head?: () => S3RequestHead): Soon<Decided> {
+  private decide(
+    action: ActionName,
+    place: ActionTarget,
+    { head = () => this.request.head, seen }: DecisionTerms = {},
+  ): Soon<Decided> {
     if (this.request.signer.scope?.(place.bucket, action) === false) return OUT_OF_SCOPE
     if (this.isOwnersRoot(place.bucket)) return ALLOWED
-    return after(this.listOf(action, place), objectAcl =>
+    return after(this.listOf(action, place, seen), objectAcl =>
       after(this.ownerOf(place.bucket, objectAcl), owner => {
         if (owner === undefined) return NO_OWNER
         return after(this.policiesOf(action, place, owner, objectAcl), applicable =>
-          this.decideBy(applicable, { action, place, owner, head: head ?? (() => this.request.head) }, {}),
+          this.decideBy(applicable, { action, place, owner, head, seen }, {}),
         )
       }),
     )
@@ -265,7 +272,7 @@ export class Permissions {
     requested: Deciding,
     read: Read,
   ): Soon<Decided> {
-    const { action, place, owner, head } = requested
+    const { action, place, owner, head, seen } = requested
     const { signer, nowMs } = this.request
     const known = this.bodyContent === undefined ? read : { ...read, body: this.bodyContent }
     const values = new ConditionValues(head, place.versionId, known)
@@ -274,15 +281,19 @@ export class Permissions {
     const request = { principal, action: `s3:${action}`, resource: arnOf(action, place), owner, nowMs, context }
     const decision = decide(request, signer.policies, policies)
     if (values.unread === undefined) return { decision, exclusion }
-    return this.readFor(values.unread, place, known).then(more =>
+    return this.readFor(values.unread, place, { known, seen }).then(more =>
       this.decideBy({ policies, exclusion }, requested, more),
     )
   }
 
-  private async readFor(unread: ReadonlySet<Unread>, place: ActionTarget, known: Read): Promise<Read> {
+  private async readFor(
+    unread: ReadonlySet<Unread>,
+    place: ActionTarget,
+    { known, seen }: { readonly known: Read; readonly seen: SeenObjects | undefined },
+  ): Promise<Read> {
     return {
       ...known,
-      ...(unread.has("existingTags") && { existingTags: await this.tagsOf(place) }),
+      ...(unread.has("existingTags") && { existingTags: await this.tagsOf(place, seen) }),
       ...(unread.has("upload") && { upload: { encryption: (await this.uploadOf(place))?.encryption } }),
       ...(unread.has("body") && { body: (this.bodyContent ??= await this.request.readBody()) }),
     }
@@ -414,17 +425,15 @@ export class Permissions {
     return !isOfNewObject && this.context.accessControl.listsApply(bucket)
   }
 
-  private listOf(action: ActionName, place: ActionTarget): Soon<ObjectAcl | undefined> {
+  private listOf(action: ActionName, place: ActionTarget, seen: SeenObjects | undefined): Soon<ObjectAcl | undefined> {
+    const read = () => unlessAbsent(this.infoOf(place))
     return after(this.objectListDecides(action, place), decides =>
-      decides ? this.recordRead(() => unlessAbsent(this.infoOf(place))).then(info => info?.acl) : undefined,
+      decides ? this.noteIn(seen, read).then(info => info?.acl) : undefined,
     )
   }
 
-  private async recordRead<Found>(read: () => Promise<Found>): Promise<Found> {
-    const found = await read()
-    this.readObjects ??= []
-    this.readObjects.push({ seen: JSON.stringify(found), read })
-    return found
+  private noteIn<Found>(seen: SeenObjects | undefined, read: () => Promise<Found>): Promise<Found> {
+    return seen === undefined ? this.readSeen(read) : seen.note(read)
   }
 
   private async infoOf(place: ActionTarget): Promise<ObjectInfo> {
@@ -435,15 +444,23 @@ export class Permissions {
   }
 
   /** Empty if the object is missing. */
-  private async tagsOf(place: ActionTarget): Promise<Tags> {
+  private async tagsOf(place: ActionTarget, seen: SeenObjects | undefined): Promise<Tags> {
     if (place.key === undefined) return []
     const { objects } = this.context.services
-    const read = () => unlessAbsent(objects.getTags(targetOf(place)))
-    return (
-      (await this.recordRead(async () => ({ of: await unlessAbsent(this.infoOf(place)), ...(await read()) }))).tags ??
-      []
-    )
+    const read = async () => ({
+      of: await unlessAbsent(this.infoOf(place)),
+      ...(await unlessAbsent(objects.getTags(targetOf(place)))),
+    })
+    return (await this.noteIn(seen, read)).tags ?? []
   }
+}
+
+/** How a decision is made. */
+interface DecisionTerms {
+  /** The head that conditions read; undefined: that of the request. */
+  readonly head?: (() => S3RequestHead) | undefined
+  /** Notes what the decision depends on; undefined: that is noted for the request as a whole. */
+  readonly seen?: SeenObjects | undefined
 }
 
 /** Input of one decision. */
@@ -452,6 +469,7 @@ interface Deciding {
   readonly place: ActionTarget
   readonly owner: ResourceOwner
   readonly head: () => S3RequestHead
+  readonly seen: SeenObjects | undefined
 }
 
 /** Throws `internal` if the place is not an object. */
