@@ -32,6 +32,8 @@ export const REMOTE_LIMITS = {
   /** When a version that no write-through of this process has under way was left by one that died; of other processes. */
   abandonedMs: 60_000,
   abandonedByOthersMs: 24 * HOUR_MS,
+  /** A write-through that other processes would take for abandoned if it went on ends before. */
+  throughMsMax: 23 * HOUR_MS,
   pendingPollMs: 5_000,
   /** A sender looks so often whether it still is one: more often than the lease ends earlier for it than for others. */
   senderLookMs: 1_000,

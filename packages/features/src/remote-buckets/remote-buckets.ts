@@ -138,7 +138,9 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     }
     const blocks = new RemoteBlocks({ clock, log, cache, signal, onRead })
     this.reads = new RemoteReads({ clock, cache, blocks, originOf })
-    const writes = (this.writes = new RemoteWrites({ clock, log, cache, blocks, objects, originOf, signal }))
+    const throughMsMax = parts.isShared ? REMOTE_LIMITS.throughMsMax : undefined
+    const ofWrites = { clock, log, cache, blocks, objects, originOf, throughMsMax, signal }
+    const writes = (this.writes = new RemoteWrites(ofWrites))
     const remoteBuckets = () => parts.buckets.withSetting("remote")
     const settingOf = (bucket: Bucket) => asPromise(() => parts.settingOf(bucket))
     const placeOf = (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) =>

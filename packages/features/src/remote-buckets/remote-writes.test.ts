@@ -12,6 +12,7 @@ import { REMOTE_LIMITS } from "./limits.js"
 import { md5Of, multipartEtag, unavailable } from "./testing-origin.js"
 import { bytesOf, ended, fromTo, RemoteScene } from "./testing-remotes.js"
 
+const HOUR_MS = 3_600_000
 const BLOCK = REMOTE_LIMITS.blockBytes
 const etagOf = (text: string): string => md5Of(Buffer.from(text))
 
@@ -205,6 +206,27 @@ test("versions that a process has left behind are removed after a day", async ()
   await scene.round()
   assert.equal(await scene.versions(), 0)
   await scene.refuses(scene.read("a"), "noSuchKey")
+})
+
+test("a write that takes nearly a day is acknowledged, and one that takes longer fails: the store keeps what the remote lacks", async () => {
+  const { abandonedByOthersMs, throughMsMax } = REMOTE_LIMITS
+  for (const delayMs of [throughMsMax - 1, 2 * abandonedByOthersMs]) {
+    const scene = await RemoteScene.open()
+    scene.origin.delayMs = delayMs
+    const writing = ended(scene.writing("a", "one"))
+    await scene.settle()
+    // Another process looks for what was abandoned.
+    scene.restart()
+    for (let hour = 1; hour <= 26; hour += 1) {
+      await scene.advance(HOUR_MS)
+      await scene.round()
+      if (hour === 22) assert.equal(await scene.versions(), 1)
+    }
+    const end = await scene.run(writing)
+    if (delayMs < throughMsMax) assert.ok("value" in end && end.value === etagOf("one"), "it is acknowledged")
+    else assert.ok("error" in end && isFailure(end.error, "remoteUnavailable"), "it fails, and can be repeated")
+    assert.deepEqual([scene.farText("a"), await scene.versions()], ["value" in end ? "one" : undefined, 0])
+  }
 })
 
 test("a fetch that began before a write does not cache what it got", async () => {

@@ -31,6 +31,8 @@ interface WritesParts {
   readonly blocks: RemoteBlocks
   readonly objects: Pick<Objects, "get" | "parts" | "remove" | "listVersions">
   readonly originOf: (place: RemoteObjectRef) => Origin
+  /** The longest time of a write-through; undefined: it takes as long as it takes. */
+  readonly throughMsMax: number | undefined
   /** Fires when the store stops: a client that goes away does not end its write. */
   readonly signal: AbortSignal
 }
@@ -56,7 +58,7 @@ export class RemoteWrites {
 
   /**
    * Sends a version to the remote, and removes it. Returns the remote's ETag; undefined: a later write has reached the remote, so that
-   * this one is over. If the remote refuses it, it is removed, and the failure thrown.
+   * this one is over. If the remote refuses it, or takes it too slowly, it is removed, and the failure thrown.
    */
   async sendOrDiscard(
     place: RemoteObjectRef,
@@ -64,17 +66,29 @@ export class RemoteWrites {
     conditions: WriteConditions,
   ): Promise<string | undefined> {
     this.underWay.add(versionId)
+    const late = new AbortController()
+    const cancel = this.endLate(late)
     try {
       await this.checkFirst(place, conditions)
-      return await this.send(place, versionId, conditions, this.untilStopped)
+      const signal = AbortSignal.any([this.parts.signal, late.signal])
+      return await this.send(place, versionId, conditions, { ...this.untilStopped, signal })
     } catch (error) {
       const hasConditions = conditions.ifMatch !== undefined || conditions.ifNoneMatch !== undefined
       if (isOvertaken(error) && !hasConditions) return undefined
       await this.discard(place, versionId)
       throw error
     } finally {
+      cancel()
       this.underWay.delete(versionId)
     }
+  }
+
+  /** Before another process removes the version of the write, which would look as if a later write had overtaken it. */
+  private endLate(late: AbortController): () => void {
+    const { clock, throughMsMax } = this.parts
+    if (throughMsMax === undefined) return () => undefined
+    const message = `The remote has not taken the object within ${throughMsMax / 3_600_000} hours.`
+    return clock.alarm(throughMsMax, () => late.abort(fail("remoteUnavailable", { message })))
   }
 
   isUnderWay(versionId: VersionId): boolean {
