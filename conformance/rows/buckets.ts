@@ -322,6 +322,21 @@ const attributeRows: readonly Row[] = [
     expectError(named, 405, "MethodNotAllowed")
     same([named.header("x-amz-delete-marker"), named.header("allow")], ["true", "DELETE"], "headers")
   }),
+  row(
+    "98.6",
+    "a page without parts says where it is, also of an object whose checksum is of all bytes",
+    async scene => {
+      await scene.multipart("k", [PART, "tail"])
+      const { text: whole } = expectStatus(await attributes(scene, "ObjectParts"), 200)
+      same(texts(whole, "PartNumber"), ["1", "2"], "parts")
+      const end = await attributes(scene, "ObjectParts", { "x-amz-part-number-marker": "2" })
+      const { text: last } = expectStatus(end, 200)
+      same([texts(last, "PartNumber"), text(last, "IsTruncated")], [[], "false"], "after the last part")
+      same([text(last, "PartNumberMarker"), text(last, "NextPartNumberMarker")], ["2", "2"], "markers")
+      const none = await attributes(scene, "ObjectParts", { "x-amz-max-parts": "0" })
+      same([text(none.text, "MaxParts"), text(none.text, "PartsCount")], ["0", "2"], "a page of no parts")
+    },
+  ),
 ]
 
 export const bucketAndRestRows: readonly Row[] = [...bucketRows, ...tagRows, ...attributeRows]

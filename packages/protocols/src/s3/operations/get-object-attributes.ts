@@ -60,7 +60,7 @@ function writeParts(xml: XmlWriter, info: ObjectInfo, { parts, next, afterPart, 
   if (partsCount === undefined) return
   xml.group("ObjectParts", list => {
     list.text("PartsCount", partsCount)
-    const haveChecksums = parts.length === 0 ? ofWhole?.type === "COMPOSITE" : parts.some(part => part.checksum)
+    const haveChecksums = parts.length === 0 ? ofWhole !== undefined : parts.some(part => part.checksum)
     if (!haveChecksums) return
     list
       .text("PartNumberMarker", afterPart)
