@@ -307,6 +307,22 @@ export const payloadRows: readonly Row[] = [
     await nothingStored(scene)
     expectStatus(await scene.complete("k", uploadId, [[1, etag]], { "x-amz-checksum-crc32": value, ...type }), 200)
   }),
+  // (API, PutObject) "If the individual checksum value you provide through x-amz-checksum-algorithm doesn't match the checksum
+  // algorithm you set through x-amz-sdk-checksum-algorithm, Amazon S3 fails the request with a BadDigest error."
+  row("39.23", "a checksum of another algorithm than the named one is BadDigest, though it is right", async scene => {
+    const crc = { "x-amz-checksum-crc32": checksumBase64("CRC32", BODY) }
+    const named = (algorithm: string) => ({ "x-amz-sdk-checksum-algorithm": algorithm })
+    expectError(await scene.put("k", BODY, { ...crc, ...named("SHA256") }), 400, "BadDigest")
+    for (const mode of ["signed-trailer", "unsigned-trailer"] as const)
+      expectError(await stream(scene, { mode, headers: named("SHA256") }), 400, "BadDigest")
+    await nothingStored(scene)
+    const uploadId = await scene.createUpload("k", { "x-amz-checksum-algorithm": "CRC32" })
+    expectError(await scene.part("k", uploadId, 1, BODY, { ...crc, ...named("CRC32C") }), 400, "BadDigest")
+    await scene.storedPart("k", uploadId, 1, BODY, { ...crc, ...named("crc32") })
+    await scene.stored("k", BODY, { ...crc, ...named("CRC32") })
+    for (const mode of ["signed-trailer", "unsigned-trailer"] as const)
+      expectStatus(await stream(scene, { mode, headers: named("CRC32") }), 200)
+  }),
   row("41.1", "a range answer carries no whole-object checksum", async scene => {
     await scene.stored("k", BODY, { "x-amz-checksum-crc32": checksumBase64("CRC32", BODY) })
     const response = expectStatus(await scene.get("k", { ...ENABLED, Range: "bytes=0-9" }), 206)

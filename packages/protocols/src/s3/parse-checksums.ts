@@ -2,7 +2,8 @@
  * Checksums that a request declares: `Content-MD5`, and one of `x-amz-checksum-*` as header or trailer.
  *
  * Refuses  Two algorithms in one request, unknown algorithms and a value that is not a checksum of its
- *          algorithm: `invalidRequest`; a malformed MD5: `invalidDigest`.
+ *          algorithm: `invalidRequest`; a malformed MD5: `invalidDigest`; another algorithm than that which the
+ *          request of an object names: `badDigest`.
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
@@ -121,6 +122,20 @@ export function algorithmOfTrailer(name: string): ChecksumAlgorithm {
     })
   }
   return found
+}
+
+/**
+ * Throws `badDigest` if the checksum of an object or a part is not of the algorithm that its request names. One without any is
+ * accepted: SDKs name the algorithm in URLs that they presign before they know the bytes.
+ * Source  "PutObject", Amazon S3 API Reference: "If the individual checksum value you provide through
+ *         x-amz-checksum-algorithm doesn't match the checksum algorithm you set through x-amz-sdk-checksum-algorithm,
+ *         Amazon S3 fails the request with a BadDigest error."
+ */
+export function requireNamedAlgorithm(headers: Headers, algorithm: ChecksumAlgorithm | undefined): void {
+  if (algorithm === undefined) return
+  const named = headers.get("x-amz-sdk-checksum-algorithm")?.toUpperCase()
+  if (named === undefined || named === algorithm) return
+  throw fail("badDigest", { message: `The checksum is a ${algorithm}, but x-amz-sdk-checksum-algorithm is ${named}.` })
 }
 
 /** `x-amz-checksum-algorithm`, ignoring case; undefined if absent. The table of headers has refused unknown ones. */
