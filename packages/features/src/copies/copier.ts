@@ -25,6 +25,7 @@ import type { Bucket, Objects } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { shownDueTimeMs, type Core } from "@hayloft/objects/door/index.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import type { SenderTurn } from "../remote-buckets/index.js"
 import { Backlog } from "./backlog.js"
 import { Filling } from "./filling.js"
 import { COPIES_LIMITS } from "./limits.js"
@@ -37,6 +38,7 @@ interface CopierParts extends SendingParts {
   readonly storeClock: Pick<Core["storeClock"], "shownMs" | "isDoubtful">
   readonly log: Log
   readonly copyLog: CopyLog
+  readonly sender: Pick<SenderTurn, "signal">
   readonly objects: Pick<Objects, "get" | "parts" | "list">
   /** There may be something to do. */
   readonly wake: () => void
@@ -70,6 +72,8 @@ export class BucketCopier {
   private attempts = new Map<ObjectKey, number>()
   private readonly underWay = new Set<Promise<void>>()
   private ending = new AbortController()
+  /** Fires when what is under way is not needed, or is another process's to send. */
+  private signal: AbortSignal
   /** The last change that is in the window. */
   private readUpTo: CopyPosition = COPY_START
   private awayUntilMs = -Infinity
@@ -90,6 +94,7 @@ export class BucketCopier {
   ) {
     this.backlog = new Backlog(parts.copyLog, bucket.id)
     this.filling = new Filling(parts)
+    this.signal = AbortSignal.any([this.ending.signal, parts.sender.signal])
   }
 
   get name(): string {
@@ -132,6 +137,7 @@ export class BucketCopier {
     this.ending.abort()
     await Promise.all(this.underWay)
     this.ending = new AbortController()
+    this.signal = AbortSignal.any([this.ending.signal, this.parts.sender.signal])
     this.window = new CopyWindow<Item, ObjectKey>()
     this.parkedChanges = new Map()
     this.attempts = new Map()
@@ -310,15 +316,15 @@ export class BucketCopier {
     const room = COPIES_LIMITS.windowMax - this.window.size
     if (room <= 0) return true
     if (!this.isFilling) return this.readLog(room)
-    const { bucket, setting, state, ending } = this
+    const { bucket, setting, state, signal } = this
     const removesOthers = state?.removesOthers === true
     try {
-      const keys = await this.filling.next({ bucket, setting, removesOthers, max: room }, ending.signal)
+      const keys = await this.filling.next({ bucket, setting, removesOthers, max: room }, signal)
       for (const key of keys) this.window.add(key, { key, logged: undefined })
       if (this.filling.isListed && keys.length === 0 && this.window.size === 0) return true
       return !this.filling.isListed
     } catch (error) {
-      this.noteAway(asFailure(error))
+      if (!signal.aborted) this.noteAway(asFailure(error))
       return false
     }
   }
@@ -352,7 +358,7 @@ export class BucketCopier {
       const taken = this.window.take()
       if (taken === undefined) return
       this.keepRate(taken)
-      const sending: Promise<void> = this.send(taken, this.window, this.ending.signal).finally(() => {
+      const sending: Promise<void> = this.send(taken, this.window, this.signal).finally(() => {
         this.underWay.delete(sending)
         this.parts.wake()
       })

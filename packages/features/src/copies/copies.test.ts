@@ -6,6 +6,8 @@ import { fail } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { fc } from "@hayloft/base/testing-properties.js"
+import { noSignal } from "@hayloft/upkeep/repair/testing-repair.js"
+import { REMOTE_LIMITS } from "../remote-buckets/limits.js"
 import { COPIES_LIMITS } from "./limits.js"
 import { CopiesScene } from "./testing-copies.js"
 
@@ -60,7 +62,7 @@ test("rows that are left are removed some at a time, and the buckets have their 
   }
   scene.restart()
   const found: (readonly [isBusy: boolean, drops: number])[] = []
-  for (let round = 0; round < 4; round += 1) found.push([await scene.run(scene.copies.round()), drops])
+  for (let round = 0; round < 4; round += 1) found.push([await scene.run(scene.copies.round(noSignal)), drops])
   assert.deepEqual(found, [
     [true, 16],
     [true, 32],
@@ -226,6 +228,28 @@ test("a wall clock that is ahead for a while gives up no log, and lets no parked
   scene.origin.before = () => undefined
   await scene.work(2 * COPIES_LIMITS.parkedFirstMs)
   assert.deepEqual([(await scene.status()).fills, [...scene.there().keys()]], [1, ["bad", "good"]])
+})
+
+test("a sender that has lost the lease ends its requests, also while no round goes on", async () => {
+  for (const when of ["before", "after"] as const) {
+    const scene = await CopiesScene.open()
+    await scene.set()
+    await scene.settle()
+    const gate = scene.origin.hold("put", when)
+    await scene.put("a", "one")
+    await scene.work(1_000)
+    assert.ok(gate.isReached)
+    scene.isSender = false
+    await scene.world.clock.advance(REMOTE_LIMITS.senderLookMs)
+    gate.open()
+    await scene.world.clock.advance(1)
+    await scene.work(1_000)
+    assert.equal(await scene.rows(), 1, when)
+    assert.deepEqual([...scene.there().keys()], when === "before" ? [] : ["a"])
+    scene.isSender = true
+    await scene.settle()
+    await scene.assertCopied("the next sender")
+  }
 })
 
 test("what this store has lost stays in the target, whatever fills it, until the operator asks for its removal", async () => {

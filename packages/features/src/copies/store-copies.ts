@@ -11,7 +11,7 @@ import { asPromise } from "@hayloft/base/soon.js"
 import { mapBounded, Rest, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Bucket, Buckets, Objects, BucketSettingName } from "@hayloft/objects/index.js"
 import type { CopyLog, CopyState } from "./copy-log.js"
-import type { Origin } from "../remote-buckets/index.js"
+import { SenderTurn, type Origin } from "../remote-buckets/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Core } from "@hayloft/objects/door/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -73,6 +73,8 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   private bucketsAtMs = -Infinity
   private readonly betweenRounds: Rest
   private mayHaveLeft = false
+  /** Its turn, while this process is the sender. */
+  private sender: SenderTurn | undefined
 
   constructor(private readonly parts: CopiesParts) {
     this.betweenRounds = new Rest(parts.clock)
@@ -94,7 +96,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
       while (!signal.aborted) {
         let isBusy = false
         try {
-          isBusy = this.parts.isSender() ? await this.round() : await this.rest()
+          isBusy = await this.round(signal)
         } catch (error) {
           if (!isFailure(error)) throw error
           log.debug("copies_not_read", { reason: error.message })
@@ -106,9 +108,17 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     }
   }
 
-  /** One turn of each bucket. Returns whether there is more to do at once. */
-  async round(): Promise<boolean> {
-    if (this.parts.clock.monotonicMs() - this.bucketsAtMs >= COPIES_LIMITS.bucketsEveryMs) await this.readBuckets()
+  /** One turn of each bucket, while this process is the sender. Returns whether there is more to do at once. */
+  async round(signal: AbortSignal): Promise<boolean> {
+    const { clock, isSender } = this.parts
+    const sender = (this.sender ??= isSender() ? new SenderTurn(clock, signal, isSender) : undefined)
+    if (sender === undefined || sender.isOver) return this.rest()
+    return this.roundOf(sender)
+  }
+
+  private async roundOf(sender: SenderTurn): Promise<boolean> {
+    if (this.parts.clock.monotonicMs() - this.bucketsAtMs >= COPIES_LIMITS.bucketsEveryMs)
+      await this.readBuckets(sender)
     const turns = await mapBounded(this.copiers.values(), COPIES_LIMITS.bucketsConcurrent, copier =>
       this.turnOf(copier),
     )
@@ -127,6 +137,8 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
 
   /** Another process sends: this one forgets what it knew. */
   private async rest(): Promise<false> {
+    this.sender?.end()
+    this.sender = undefined
     for (const [id, copier] of this.copiers) {
       this.copiers.delete(id)
       await copier.end()
@@ -135,7 +147,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     return false
   }
 
-  private async readBuckets(): Promise<void> {
+  private async readBuckets(sender: SenderTurn): Promise<void> {
     const { buckets, clock } = this.parts
     const found = (await buckets.withSetting("copies")).slice(0, COPIES_LIMITS.bucketsMax)
     const ids = new Set(found.map(({ id }) => id))
@@ -149,7 +161,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
       if (setting === undefined) continue
       const copier = this.copiers.get(bucket.id)
       if (copier !== undefined) await copier.use(bucket, setting)
-      else this.copiers.set(bucket.id, this.copierOf(bucket, setting))
+      else this.copiers.set(bucket.id, this.copierOf(bucket, setting, sender))
     }
     this.mayHaveLeft = true
     this.bucketsAtMs = clock.monotonicMs()
@@ -166,11 +178,16 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     return this.mayHaveLeft
   }
 
-  private copierOf(bucket: Bucket, setting: CopiesSetting): BucketCopier {
+  private copierOf(bucket: Bucket, setting: CopiesSetting, sender: SenderTurn): BucketCopier {
     const { clock, storeClock, log, copyLog, objects } = this.parts
     const originOf = (of: CopiesSetting) => this.originOf(of)
     const wake = (): void => this.betweenRounds.wake()
-    return new BucketCopier({ clock, storeClock, log, copyLog, objects, originOf, wake }, bucket, setting, this.totals)
+    return new BucketCopier(
+      { clock, storeClock, log, copyLog, objects, sender, originOf, wake },
+      bucket,
+      setting,
+      this.totals,
+    )
   }
 
   /** Throws `remoteUnavailable` if the operator's file does not name the store. */

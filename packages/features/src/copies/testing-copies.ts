@@ -167,7 +167,7 @@ export class CopiesScene {
   /** Turns, and what they start, for so long. */
   async work(ms = 3_000): Promise<void> {
     for (let doneMs = 0; doneMs < ms; doneMs += 250) {
-      await this.run(this.copies.round())
+      await this.run(this.copies.round(noSignal))
       await this.world.clock.advance(250)
     }
   }

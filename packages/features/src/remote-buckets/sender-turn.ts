@@ -1,5 +1,5 @@
 /**
- * The turn of a process as the sender of pending writes: from the beginning of a round until it has lost the lease.
+ * The turn of a process as the one that sends to other stores: it ends when the process has lost the lease.
  *
  * Promises  A turn that is over stays so, also if the process gets the lease again: another one may have been the sender in between.
  *           Its signal fires within `senderLookMs` of the loss. That is before another process may take the lease, unless this one
@@ -44,4 +44,4 @@ export class SenderTurn {
   }
 }
 
-const LOST = fail("stopping", { reason: "another process sends the pending writes of the bucket" })
+const LOST = fail("stopping", { reason: "another process sends to other stores now" })
