@@ -9,12 +9,12 @@
  * An operation without effect (a read, a refusal) is placed as soon as it fits, because its place makes no
  * difference to later operations; unless an unknown operation could then no longer be placed. The search branches
  * only on changes, and on the ids of versions whose clients have received none. Lists of versions tell much of the order:
- * those below were made before those above, a listed one was removed after the list, a missing one made after it. No other
- * order is tried.
+ * those below were made before those above, a listed one was removed after the list, a missing one made after it. One that no
+ * answer shows was made after all lists, as nobody could remove it. No other order is tried.
  * Limits  `stepsMax` tries; beyond it the answer is "undecided", which counts as a failure.
  */
 import { foundlings, madeVersion, mayHaveMade, type Foundling } from "./foundlings.js"
-import type { Operation } from "./operations.js"
+import type { Mode, Operation } from "./operations.js"
 import type { Register, Stack } from "./register.js"
 
 export interface Verdict {
@@ -67,7 +67,7 @@ class Search {
     operations: readonly Operation[],
   ) {
     const sorted = [...operations].sort((left, right) => left.startMs - right.startMs || left.endMs - right.endMs)
-    this.order = toldOrder(sorted)
+    this.order = toldOrder(sorted, register.mode)
     const shown = foundlings(sorted)
     this.entries = sorted.map((operation, place) => ({
       operation,
@@ -143,8 +143,8 @@ class Search {
   }
 
   /** Returns true if the version with the id may be made next, as lists tell. */
-  private isNext(id: string | undefined): boolean {
-    if (id === undefined) return true
+  private isNext({ operation }: Entry, id: string | undefined): boolean {
+    if (id === undefined) return !makesVersion(operation) || this.areDone(this.order.lists)
     if (this.made.has(id) || !this.areDone(this.order.listsWithout.get(id))) return false
     for (const below of this.order.below.get(id) ?? []) if (!this.made.has(below)) return false
     return true
@@ -154,16 +154,16 @@ class Search {
   private frame(state: Stack, placed: Candidate | undefined, earlierMs: number): Frame {
     const latestStartMs = Math.max(earlierMs, placed?.operation.startMs ?? -Infinity)
     const candidates: Candidate[] = []
-    let endMs = Infinity
+    let [endMs, lastChanceMs] = [Infinity, Infinity]
     for (const entry of this.entries) {
       if (this.done[entry.place] === 1) continue
       if (entry.operation.startMs > endMs) break
       const fits = entry.required || entry.operation.endMs >= latestStartMs
       if (fits && this.areDone(this.order.listsBefore.get(entry.place)))
-        for (const id of entry.ids) if (this.isNext(id)) candidates.push({ ...entry, id })
+        for (const id of entry.ids) if (this.isNext(entry, id)) candidates.push({ ...entry, id })
       if (entry.required) endMs = Math.min(endMs, entry.operation.endMs)
+      else if (fits) lastChanceMs = Math.min(lastChanceMs, entry.operation.endMs)
     }
-    const lastChanceMs = Math.min(...candidates.map(entry => (entry.required ? Infinity : entry.operation.endMs)))
     const harmless = candidates.find(
       ({ operation }) =>
         operation.startMs <= lastChanceMs &&
@@ -180,6 +180,10 @@ class Search {
 const changesNothing = ({ action, outcome }: Operation): boolean =>
   action.kind === "read" || action.kind === "stack" || outcome.kind === "refused" || outcome.kind === "absent"
 
+const makesVersion = ({ action, outcome }: Operation): boolean =>
+  (action.kind === "write" || (action.kind === "remove" && action.versionId === undefined)) &&
+  (outcome.kind === "unknown" || outcome.kind === "done")
+
 /** The ids that the version may have which the operation makes: first those that answers show. */
 function idsOf(operation: Operation, shown: readonly Foundling[]): readonly (string | undefined)[] {
   if (operation.outcome.kind !== "unknown" && operation.outcome.kind !== "done") return [undefined]
@@ -193,6 +197,8 @@ interface ToldOrder {
   readonly below: ReadonlyMap<string, ReadonlySet<string>>
   /** By id: places of lists that came before the version was made. */
   readonly listsWithout: ReadonlyMap<string, ReadonlySet<number>>
+  /** Places of lists of versions that stay until they are removed. */
+  readonly lists: ReadonlySet<number>
   /** By place of a removal: those of lists that came before it. */
   readonly listsBefore: ReadonlyMap<number, ReadonlySet<number>>
 }
@@ -204,11 +210,12 @@ function add<Key, Value>(sets: Map<Key, Set<Value>>, key: Key, value: Value): vo
 }
 
 /** The order that lists of versions tell. */
-function toldOrder(operations: readonly Operation[]): ToldOrder {
+function toldOrder(operations: readonly Operation[], mode: Mode): ToldOrder {
   const below = new Map<string, Set<string>>()
   const listsWithout = new Map<string, Set<number>>()
   const listsBefore = new Map<number, Set<number>>()
   const places = [...operations.entries()]
+  const lists = new Set(places.flatMap(([place, { outcome }]) => (outcome.kind === "stack" ? [place] : [])))
   const ids = new Set([...operations.map(madeVersion), ...foundlings(operations).map(({ versionId }) => versionId)])
   const removers = new Map<string, Set<number>>()
   for (const [place, { action }] of places)
@@ -227,7 +234,7 @@ function toldOrder(operations: readonly Operation[]): ToldOrder {
       if (id !== undefined && !listed.includes(id) && isRemovedAfter(id, endMs)) add(listsWithout, id, list)
     }
   }
-  return { below, listsWithout, listsBefore }
+  return { below, listsWithout, lists: mode === "enabled" ? lists : NO_PLACES, listsBefore }
 }
 
 const explanation = (frames: readonly Frame[]): Operation[] =>

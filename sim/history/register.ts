@@ -28,7 +28,7 @@ export class Register {
   private readonly known = new Map<string, Stack>()
   readonly empty = this.bottom([])
 
-  constructor(private readonly mode: Mode) {}
+  constructor(readonly mode: Mode) {}
 
   /** The same names always return the same object. */
   private stack(name: string, parts: Omit<Stack, "id">): Stack {
