@@ -28,7 +28,6 @@ import {
   checksumHeader,
   checksumInHeaders,
   contentMd5Of,
-  requireNamedAlgorithm,
   SINGLE_CHECKSUM,
 } from "./parse-checksums.js"
 import { ChunkedDecoder, decodeChunkedBody, parseTrailerNames, type ChunkedBodyShape } from "./wire/aws-chunked.js"
@@ -181,7 +180,6 @@ export class S3RequestBody implements CallBody {
 
   payload(): BodySource {
     const plan = planOf(this.protection.payload, this.headers, this.wire, true)
-    requireNamedAlgorithm(this.headers, plan.algorithm)
     if (plan.lengthBytes === undefined && !this.wire.chunked) throw fail("missingLength")
     if (plan.lengthBytes !== undefined && plan.lengthBytes > OBJECT_BYTES_MAX) {
       throw fail("entityTooLarge", { sizeBytes: plan.lengthBytes, maxSizeAllowedBytes: OBJECT_BYTES_MAX })

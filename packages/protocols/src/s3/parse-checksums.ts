@@ -2,8 +2,8 @@
  * Checksums that a request declares: `Content-MD5`, and one of `x-amz-checksum-*` as header or trailer.
  *
  * Refuses  Two algorithms in one request, unknown algorithms and a value that is not a checksum of its
- *          algorithm: `invalidRequest`; a malformed MD5: `invalidDigest`; another algorithm than that which the
- *          request of an object names: `badDigest`.
+ *          algorithm: `invalidRequest`; a malformed MD5: `invalidDigest`; another algorithm than that which a
+ *          PutObject names: `badDigest`.
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
@@ -125,8 +125,8 @@ export function algorithmOfTrailer(name: string): ChecksumAlgorithm {
 }
 
 /**
- * Throws `badDigest` if the checksum of an object or a part is not of the algorithm that its request names. One without any is
- * accepted: SDKs name the algorithm in URLs that they presign before they know the bytes.
+ * Throws `badDigest` if the checksum of an object is not of the algorithm that its request names. One without any is accepted:
+ * SDKs name the algorithm in URLs that they presign before they know the bytes. "UploadPart" ignores the name beside a checksum.
  * Source  "PutObject", Amazon S3 API Reference: "If the individual checksum value you provide through
  *         x-amz-checksum-algorithm doesn't match the checksum algorithm you set through x-amz-sdk-checksum-algorithm,
  *         Amazon S3 fails the request with a BadDigest error."

@@ -7,7 +7,7 @@ import { after, type Soon } from "@hayloft/base/soon.js"
 import type { AppendedObject } from "@hayloft/features/appends/index.js"
 import type { S3Answer, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
-import { checksumFields } from "../parse-checksums.js"
+import { checksumFields, requireNamedAlgorithm } from "../parse-checksums.js"
 import { writeConditionsOf } from "../parse-conditions.js"
 import { storageClassOfNew } from "../wire/storage-class.js"
 import { parseTagHeader } from "../wire/tags.js"
@@ -42,6 +42,7 @@ function append(call: ObjectCall): Soon<AppendedObject> {
   if (statedLock(call) !== undefined)
     throw fail("invalidRequest", { message: "an object that can be appended to cannot have a lock" })
   const body = call.body.payload()
+  requireNamedAlgorithm(headers, body.checksumAlgorithm)
   return after(encryptionOfNew(call), encryption =>
     after(aclOfNewObject(call), acl =>
       services.appends.append({

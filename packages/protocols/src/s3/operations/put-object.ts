@@ -4,7 +4,7 @@ import { HeaderLines } from "../../http/index.js"
 import type { BodySource, ObjectAttributes, PutRequest, PutResult } from "@hayloft/objects/contract.js"
 import type { S3Answer, ObjectCall } from "../call.js"
 import { linesOfFields } from "../call.js"
-import { checksumFields } from "../parse-checksums.js"
+import { checksumFields, requireNamedAlgorithm } from "../parse-checksums.js"
 import { storageClassOfNew } from "../wire/storage-class.js"
 import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
@@ -69,6 +69,7 @@ function putAs(
   const attributes = terms.attributes ?? context.attributes.of(headers)
   const lock = statedLock(call)
   const body = terms.body ?? call.body.payload()
+  requireNamedAlgorithm(headers, body.checksumAlgorithm)
   const storageClass = storageClassOfNew(headers)
   const isLocked = lock !== undefined || bucket.lock?.defaultRetention !== undefined
   if (terms.body === undefined && terms.mayLackDigest === undefined) requireDigest("Object", body, isLocked)
