@@ -20,7 +20,7 @@ export const DRAINING: FollowedWork = {
   isNoted: true,
 }
 
-export const NO_OBJECTS: Awaited<ReturnType<OpenWork>> = {
+const NO_OBJECTS: Awaited<ReturnType<OpenWork>> = {
   prepare: async () => undefined,
   itemsAfter: async () => ({ items: [], bytes: 0, scanned: 0, next: undefined }),
   work: async () => undefined,
@@ -30,7 +30,6 @@ export const NO_OBJECTS: Awaited<ReturnType<OpenWork>> = {
 export function jobsOver(works: () => readonly FollowedWork[]): StartedJobs {
   const jobs = new StartedJobs({
     clock: new SimClock(),
-    storeClock: { shownMs: 0, isDoubtful: false },
     random: new SimRandom(1),
     log: new SimTelemetry().log,
     metadata: new MemoryMetadata(),

@@ -300,8 +300,7 @@ function startedJobsOf(
   services: Engine["services"],
 ): StartedJobs {
   const rowKinds = new Set(FEATURE_ROW_JOBS.flatMap(({ kinds }) => kinds))
-  const { storeClock, refuseEarlier: prepare } = services
-  return new StartedJobs({ clock, storeClock, random, log: telemetry.log, metadata, prepare, rowKinds })
+  return new StartedJobs({ clock, random, log: telemetry.log, metadata, prepare: services.refuseEarlier, rowKinds })
 }
 
 const returningOf = (

@@ -27,7 +27,6 @@ let jobs = startedJobs()
 function startedJobs(): StartedJobs {
   const made = new StartedJobs({
     clock: CLOCK,
-    storeClock: { shownMs: 0, isDoubtful: false },
     random: new SimRandom(3),
     log: new SimTelemetry().log,
     metadata: new MemoryMetadata(),

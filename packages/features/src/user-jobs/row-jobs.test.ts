@@ -35,7 +35,6 @@ function processOf({ world }: Scene, seed: number, crashAt = Infinity) {
   let worked = 0
   const jobs = new StartedJobs({
     clock,
-    storeClock: services.storeClock,
     random: new SimRandom(seed),
     log: telemetry.log,
     metadata: tablet,

@@ -53,20 +53,12 @@ class Numbers implements ItemWork<number> {
 
 function world(count = 250) {
   const clock = new SimClock()
-  const [wallMs, sinceMs] = [clock.wallMs(), clock.monotonicMs()]
-  const storeClock = {
-    isDoubtful: false,
-    get shownMs() {
-      return wallMs + clock.monotonicMs() - sinceMs
-    },
-  }
   const metadata = new MemoryMetadata()
   const numbers = new Numbers(count)
   const works: FollowedWork[] = []
   const process = (seed: number): StartedJobs => {
     const { log } = new SimTelemetry()
-    const prepare = async () => undefined
-    const jobs = new StartedJobs({ clock, storeClock, random: new SimRandom(seed), log, metadata, prepare })
+    const jobs = new StartedJobs({ clock, random: new SimRandom(seed), log, metadata, prepare: async () => undefined })
     const open = async ({ kind }: { readonly kind: string }) => {
       if (kind !== "numbers") throw fail("invalidArgument", { message: "no such kind" })
       return numbers
@@ -168,13 +160,6 @@ test("failures that stay are counted and listed, up to a limit; those that pass 
   assert.equal(ended.failures.length, JOB_LIMITS.failuresMax)
   assert.deepEqual(ended.failures[0], { key: "key 0", versionId: "", reason: "AccessDenied: no" })
   assert.match(ended.result ?? "", /125 of 250 done, 125 failed/)
-})
-
-test("a job was not started later than the store's clock says, however far the clock of its node is ahead", async () => {
-  const { clock, process, start } = world()
-  const beforeMs = clock.wallMs()
-  clock.jumpWall(3 * 86_400_000)
-  assert.equal((await start(process(1))).startedMs, beforeMs)
 })
 
 test("a paused job waits, a cancelled one ends after its page, and neither can be twice", async () => {

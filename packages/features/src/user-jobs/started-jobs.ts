@@ -15,7 +15,6 @@ import { parseJobId, type JobId } from "@hayloft/base/ids.js"
 import type { JobFailure, JobRecord } from "@hayloft/engine/format/job-record.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
-import { shownDueTimeMs, type Core } from "@hayloft/objects/door/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -38,7 +37,6 @@ import { isFollowed, resultOf, shownJob, withFailures, withPlan } from "./shown-
 
 interface StartedJobSeams {
   readonly clock: Clock
-  readonly storeClock: Pick<Core["storeClock"], "shownMs" | "isDoubtful">
   readonly random: Random
   readonly log: Log
   readonly metadata: Pick<Metadata, "run" | "ask">
@@ -95,11 +93,6 @@ export class StartedJobs implements Job {
     this.wakeWorker = wake
   }
 
-  /** By a clock that is ahead, later objects of a remote, which have only dates, would count as earlier ones. */
-  private get startMs(): number {
-    return shownDueTimeMs(this.seams) ?? this.seams.clock.wallMs()
-  }
-
   private isOfRows({ kind }: Pick<JobRow, "kind">): boolean {
     return this.seams.rowKinds?.has(kind) === true
   }
@@ -110,7 +103,7 @@ export class StartedJobs implements Job {
 
   /** Throws `invalidArgument`, `limitExceeded`, and what the first look at the items throws. */
   async start({ itemsPerSecond: _, ...job }: NewStartedJob): Promise<StartedJob> {
-    const startedMs = this.startMs
+    const startedMs = this.seams.clock.wallMs()
     const work = await this.open({ ...job, startedMs })
     await work.prepare()
     const row = await this.rows.start({ ...job, startedMs }, false)

@@ -73,9 +73,7 @@ function world() {
   const place = new Place()
   const process = (seed: number): StartedJobs => {
     const { log } = new SimTelemetry()
-    const storeClock = { shownMs: 0, isDoubtful: false }
-    const prepare = async () => undefined
-    const jobs = new StartedJobs({ clock, storeClock, random: new SimRandom(seed), log, metadata, prepare })
+    const jobs = new StartedJobs({ clock, random: new SimRandom(seed), log, metadata, prepare: async () => undefined })
     jobs.attach(
       async () => workAt(place),
       () => [],
