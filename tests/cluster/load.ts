@@ -37,7 +37,7 @@ const UNAVAILABLE_BACK_OFF_MS = 1_000
  */
 const SILENCE_TIMES = 4
 const SILENCE_MS_MIN = 5_000
-const SILENCE_MS_MAX = 60_000
+const SILENCE_MS_MAX = 20_000
 const LATEST_ANSWERS = 32
 const OUT_MS = 2_000
 /** No node accepted a connection for so long. */

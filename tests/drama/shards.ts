@@ -193,11 +193,16 @@ export function problemsOf(
     const wanted = policyOfBucket.get(bucket) ?? textOfPolicy(record.policy)
     if (policy !== wanted) problems.push(`block ${name} is stored as ${policy} instead of ${wanted}`)
     const devices = slotsOf(layout, partition)
+    const listed = [...(placed.get(name) ?? [])].filter(([, id]) => devices.includes(id))
+    // Rows that list devices list them for all slots. If one has left the partition, its shard is on a device that has none.
+    const homes = new Map(listed.length === 0 ? devices.entries() : listed)
+    const free = new Set(listed.length === 0 ? [] : devices.filter(id => !listed.some(([, taken]) => taken === id)))
     for (let slot = 0; slot < shards; slot += 1) {
-      const listed = placed.get(name)?.get(slot)
-      const home = listed !== undefined && devices.includes(listed) ? listed : devices[slot]
+      const home = homes.get(slot)
       const on = slots.get(slot) ?? []
-      if (home !== undefined && on.length === 1 && on[0] === home) continue
+      const [first] = on
+      const isHome = first !== undefined && (home === undefined ? free.delete(first) : first === home)
+      if (isHome && on.length === 1) continue
       problems.push(`block ${name} (${policy}): slot ${slot} is on [${on.join()}] instead of ${home}`)
     }
     if (problems.length >= PROBLEMS_MAX) break

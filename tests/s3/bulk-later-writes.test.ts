@@ -94,7 +94,7 @@ test("restore-objects: an object that is written in place of the delete marker s
   const { find, workOn } = await started({ kind: "restore-objects" })
   const [item] = await find()
   assert.ok(item)
-  // The null version, as the marker was.
+  // It is the null version, as the marker was.
   await put("a", "later")
   assert.match((await workOn(item)) ?? "", /stays as it is/)
   assert.deepEqual(await left(), ["a", "a"])

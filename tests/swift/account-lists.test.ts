@@ -133,6 +133,12 @@ test("a list that names a user gives a key of it no more than the key's own poli
   const lists = { "X-Container-Read": names, "X-Container-Write": names }
   assert.equal(await status(owner.call("POST", at, { headers: lists })), 204)
   assert.deepEqual(await may(), [200, 403, 403])
+  const list = async () => status(limited.call("GET", at))
+  assert.equal(await list(), 403)
+  assert.equal(await status(world.s3.call("DELETE", { bucket: "limited", query: "publicAccessBlock" })), 204)
+  const open = { "X-Container-Read": `.r:*,.rlistings,${names}`, "X-Container-Write": names }
+  assert.equal(await status(owner.call("POST", at, { headers: open })), 204)
+  assert.equal(await list(), 200, "as for everybody")
   const none = { "X-Container-Read": "", "X-Container-Write": "" }
   assert.equal(await status(owner.call("POST", at, { headers: none })), 204)
   const access = { "X-Account-Access-Control": JSON.stringify({ admin: [names] }) }

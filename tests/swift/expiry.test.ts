@@ -69,6 +69,10 @@ test("a node whose clock is behind counts seconds from the time of the store", a
     assert.equal(await status(user.call("POST", "/behind/posted", { headers })), 202)
     const copy = { headers: { ...headers, Destination: "behind/copy" } }
     assert.equal(await status(user.call("COPY", "/behind/o", copy)), 201)
+    // A moment is over by the earlier clock alone.
+    const later = String(Math.ceil(Date.now() / 1000) + 3600)
+    assert.equal(await status(user.call("PUT", "/behind/at", { body: "x", headers: { "X-Delete-At": later } })), 201)
+    assert.equal(await expiry("at"), Number(later))
     for (const name of ["o", "posted", "copy"]) assert.ok(Math.abs((await expiry(name)) - expected) <= 1, name)
   } finally {
     await behind.stop()

@@ -9,7 +9,7 @@ const key = (id: string) => ({ id, secret: `secret-of-${id}` })
 const [ROOT, DELEGATE, AUDITOR, PLAIN] = [key("AKIAROOT"), key("AKIADELEGATE"), key("AKIAAUDITOR"), key("AKIAPLAIN")]
 const [FOREIGN, ONLY_HERE] = [key("AKIAFOREIGN"), key("AKIAONLYHERE")]
 const [DENIED, BOUNDED, LIMITED] = [key("AKIADENIED"), key("AKIABOUNDED"), key("AKIALIMITED")]
-const DENIED_READER = key("AKIADENIEDREADER")
+const [DENIED_READER, KEEPER] = [key("AKIADENIEDREADER"), key("AKIAKEEPER")]
 const policyOf = (...statements: readonly object[]) =>
   JSON.stringify({ Version: "2012-10-17", Statement: statements.map(each => ({ Resource: "*", ...each })) })
 const allowing = (action: string, more: object = {}) => policyOf({ Effect: "Allow", Action: action, ...more })
@@ -34,6 +34,7 @@ before(async () => {
           { Effect: "Allow", Action: "hayloft:SwiftResellerAdmin" },
           denying("s3:DeleteObject"),
           denying("s3:PutBucketAcl"),
+          denying("s3:PutBucketVersioning"),
         ),
       ),
       userKeyOf(
@@ -41,7 +42,12 @@ before(async () => {
         "bounded",
         [allowing("hayloft:SwiftResellerAdmin")],
         {
-          boundary: policyOf({ Effect: "Allow", Action: "*" }, denying("s3:DeleteObject"), denying("s3:PutBucketAcl")),
+          boundary: policyOf(
+            { Effect: "Allow", Action: "*" },
+            denying("s3:DeleteObject"),
+            denying("s3:PutBucketAcl"),
+            denying("s3:PutBucketVersioning"),
+          ),
         },
         ROOT_ACCOUNT,
       ),
@@ -52,6 +58,7 @@ before(async () => {
         { session: policyOf({ Effect: "Allow", Action: ["hayloft:*", "s3:Get*", "s3:List*"] }) },
         ROOT_ACCOUNT,
       ),
+      ofRoot(KEEPER, "keeper", policyOf({ Effect: "Allow", Action: "hayloft:*" }, denying("s3:DeleteObject"))),
       ofRoot(
         DENIED_READER,
         "denied-reader",
@@ -90,13 +97,14 @@ test("what a reseller admin's policies or boundary deny it is denied in every ac
       const lists = { headers: { "X-Container-Read": ".r:*" } }
       const asked = async () => [
         await status(reseller.call("PUT", `${at}-listed`, lists)),
+        await status(reseller.call("PUT", `${at}-versions`, { headers: { "X-Versions-Enabled": "true" } })),
         await status(reseller.call("PUT", at)),
         await status(reseller.call("PUT", `${at}/o`, { body: "x" })),
         await status(reseller.call("POST", at, lists)),
         await status(reseller.call("DELETE", `${at}/o`)),
         await status(user.call("DELETE", `${at}/o`)),
       ]
-      assert.deepEqual(await asked(), [403, 201, 201, 403, 403, 204], at)
+      assert.deepEqual(await asked(), [403, 403, 201, 201, 403, 403, 204], at)
     }
   }
 })
@@ -121,6 +129,18 @@ test("the policy of a reseller's key limits it in every account, its own too", a
     assert.deepEqual(await asked(limited), [200, 200, 200, 403, 403, 403], at)
     assert.deepEqual(await asked(reader), [200, 200, 403, 403, 403, 403], at)
   }
+})
+
+test("a reseller admin whose rights are limited sees no key that would give it more, and sets no list by a PUT", async () => {
+  await owner.call("POST", "", { headers: { "X-Account-Meta-Temp-URL-Key-2": "of-owner" } })
+  const seen = async (who: typeof ROOT) =>
+    (await (await world.signIn(who)).call("HEAD", owner.account)).header("x-account-meta-temp-url-key-2")
+  assert.deepEqual([await seen(ROOT), await seen(DELEGATE), await seen(KEEPER)], ["of-owner", "of-owner", undefined])
+  const access = { headers: { "X-Account-Access-Control": '{"admin":["000000000001"]}' } }
+  for (const who of [DENIED, BOUNDED, LIMITED])
+    assert.equal(await status((await world.signIn(who)).call("PUT", owner.account, access)), 403, who.id)
+  assert.equal((await owner.call("HEAD", "")).header("x-account-access-control"), undefined)
+  await owner.call("POST", "", { headers: { "X-Remove-Account-Meta-Temp-URL-Key-2": "x" } })
 })
 
 test("a reseller admin copies between accounts", async () => {

@@ -1,7 +1,8 @@
 /**
  * The seed of all random values in tests, and how many random runs they do. `npm test` sets `TEST_SEED` to the seed of the
  * commit and prints it: each commit draws other values, and the same ones each time (`--seed N` repeats a run). A file that
- * is run by itself has a fixed seed. Each test says how many runs a landing needs; `TEST_TIMES` multiplies that (`npm test -- NAME --times N`), as a soak does.
+ * is run by itself has a fixed seed. Each test says how many runs a landing needs; `TEST_TIMES` multiplies that
+ * (`npm test -- NAME --times N`), as a soak does.
  */
 const FIXED_SEED = 190_718
 

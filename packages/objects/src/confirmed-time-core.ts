@@ -51,7 +51,7 @@ export function withRow(before: ConfirmedTime, rowMs: number, atMs: number): Con
     return { ...before, confirmedMs: rowMs, sinceMs }
   }
   const isOther = before.confirmedMs - rowMs > CONFIRMED_TIME_LIMITS.toleranceMs
-  return isOther && before.wallClock === "behind" ? { ...before, confirmedMs: rowMs } : before
+  return isOther && before.wallClock === "behind" ? { ...before, confirmedMs: rowMs, sinceMs: atMs } : before
 }
 
 function wallClockIn({ confirmedMs }: ConfirmedTime, { wallMs, storeMs }: Clocks): ConfirmedTime["wallClock"] {

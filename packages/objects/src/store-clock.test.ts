@@ -476,6 +476,20 @@ test("wall clocks of all nodes that were ahead are believed six hours after they
   )
 })
 
+test("a node that is still behind when another one has believed an earlier time dates nothing later than now", async () => {
+  const store = new Store(true)
+  const [other, behind] = [await store.start(30 * DAY_MS), await store.start(30 * DAY_MS)]
+  await store.pass(DAY_MS)
+  other.machine.wallOffsetMs = 0
+  behind.machine.wallOffsetMs = -2 * HOUR_MS
+  for (let i = 0; i < 3_000; i += 1) {
+    await store.pass(advanceEveryMs)
+    const isHeld = behind.earliestMs > store.nowMs + DAY_MS
+    if (!isHeld) assert.ok(behind.earliestMs <= store.nowMs + HOUR_MS, `after ${i} looks`)
+  }
+  assert.ok(behind.earliestMs <= store.nowMs)
+})
+
 test("a node whose wall clock is a little behind does not set the confirmed time of the others back", async () => {
   const store = new Store(true)
   for (const offsetMs of [0, -HOUR_MS / 2]) await store.start(offsetMs)

@@ -255,7 +255,7 @@ test("a sender that has lost the lease begins nothing more, and goes on at once 
   for (const key of keys) await scene.write(key, key)
   scene.origin.took()
   scene.origin.before = kind => {
-    // Long before the next look at the lease.
+    // The lease is lost long before the next look at it.
     scene.isSender = false
     if (kind === "put") throw fail("remoteRefused", { message: "The remote refuses the request." })
   }

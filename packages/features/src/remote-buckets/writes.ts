@@ -83,7 +83,7 @@ export class RemoteWrites {
     }
   }
 
-  /** Before another process removes the version of the write, which would look as if a later write had overtaken it. */
+  /** The write ends before another process removes its version, which would look as if a later write had overtaken it. */
   private endLate(late: AbortController): () => void {
     const { clock, throughMsMax } = this.parts
     if (throughMsMax === undefined) return () => undefined

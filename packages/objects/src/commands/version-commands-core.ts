@@ -110,11 +110,11 @@ export function checkWrite(view: RowView, { bucketId, key, conditions }: Checked
   checkOfFeatures(view, conditions)
   const latest = findLatest(view, objectRowKey(bucketId, key))
   const isThere = latest !== undefined && !latest.head.isMarker && !isExpired(latest, nowMs)
+  const failure = evaluateWrite(conditions, etagSubject(isThere ? latest : undefined))
+  if (failure) throw failure
   const { ifUnchanged } = conditions
   if (ifUnchanged !== undefined && !isUnchanged(ifUnchanged, latest, isThere))
     throw fail("preconditionFailed", { condition: "unchanged" })
-  const failure = evaluateWrite(conditions, etagSubject(isThere ? latest : undefined))
-  if (failure) throw failure
 }
 
 export const putVersion = command<[put: PutVersion], Stored>({

@@ -18,7 +18,7 @@ import { boundsOf, parseListing, type ContainerEntry, type ListingRequest } from
 import { ACCOUNT_METADATA, changedMetadata, metadataFields, metadataIn } from "./metadata-core.js"
 import { changedSetters, shownMetadata } from "./middleware/setters-core.js"
 import { DEFAULT_POLICY, POLICIES } from "./middleware/policy-core.js"
-import { accountAt, beginningMs, userAccountAt, type SwiftContext, type SwiftRequest } from "./requests.js"
+import { accountAt, timesOf, userAccountAt, type SwiftContext, type SwiftRequest } from "./requests.js"
 import { serviceAccountId } from "./middleware/services-core.js"
 import { ACCOUNT_PREFIX, SERVICE_PREFIX } from "./target-core.js"
 import { readerOfKeys, requireResellerAdmin, SETS_SECRETS, standingAt, type SwiftStanding } from "./standing.js"
@@ -52,6 +52,10 @@ export class AccountRequests {
 
   /** Changes the account's metadata and its access list: that is for its root user, and for whom the list calls an admin. */
   post(request: SwiftRequest): Soon<S3Answer> {
+    return this.changeAs(request, emptyAnswer(204))
+  }
+
+  private changeAs(request: SwiftRequest, answer: S3Answer): Soon<S3Answer> {
     return after(standingAt(this.context, request, SETS_SECRETS), standing => {
       if (!standing.isOwner) {
         const message = "only the root user of an account, and admins of its access list, change its metadata"
@@ -61,7 +65,7 @@ export class AccountRequests {
         requireResellerAdmin(request, "quotas of accounts are set")
       const handle = async (): Promise<S3Answer> => {
         await this.change(standing.account.id, request)
-        return emptyAnswer(204)
+        return answer
       }
       const operation = operationAs("ListBuckets", { kind: "service", handle }, [{ action: SETS_SECRETS }])
       return this.context.calls.run(request.request, standing.caller, { operation, headers: [] })
@@ -72,9 +76,9 @@ export class AccountRequests {
   async put(request: SwiftRequest): Promise<S3Answer> {
     requireResellerAdmin(request, "accounts are made")
     const { account: name } = request.target
-    const known = await accountAt(this.context.accounts, name)
-    const id = known?.id ?? (await this.idOfNew(name))
-    const isNew = known === undefined && (await makeAccount(this.context, request, id))
+    if ((await accountAt(this.context.accounts, name)) !== undefined) return this.changeAs(request, emptyAnswer(202))
+    const id = await this.idOfNew(name)
+    const isNew = await makeAccount(this.context, request, id)
     await this.change(id, request)
     return emptyAnswer(isNew ? 201 : 202)
   }
@@ -98,7 +102,7 @@ export class AccountRequests {
     if (account === undefined) throw fail("noSuchAccount", { account: name })
     if (account.id === this.context.rootAccount)
       throw fail("accessDenied", { message: "the account of the store's operator is not deleted" })
-    const deletedMs = beginningMs(this.context)
+    const deletedMs = timesOf(this.context).laterMs
     const change = { operation: "DeleteAccount", target: account.id }
     await auditedChange(this.context, request, change, undefined, async () => {
       await this.context.swiftAccounts.change(account.id, former => ({ ...former, deletedMs }))
@@ -146,13 +150,13 @@ export class AccountRequests {
   /** Keys and the list are shown to callers who may set them: a key of the root user may have fewer rights than he. */
   private async fieldsOf(
     call: AccountCall,
-    request: SwiftRequest,
+    { caller, setter }: SwiftRequest,
     { account, isOwner }: SwiftStanding,
   ): Promise<readonly HeaderField[]> {
     const { buckets } = call.services
     const seesSecrets = isOwner && (await call.permissions.may(SETS_SECRETS, {}))
     const { metadata, access, quotesEtags, setters } = await this.context.swiftAccounts.of(account.id)
-    const shown = shownMetadata(metadata, setters, seesSecrets ? readerOfKeys(request, account.id) : undefined)
+    const shown = shownMetadata(metadata, setters, seesSecrets ? readerOfKeys(caller, setter, account.id) : undefined)
     const quota = await this.context.quotas.show({ kind: "account", id: account.id })
     return [
       ...(await this.usageFields(buckets, account)),

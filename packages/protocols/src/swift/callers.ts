@@ -189,14 +189,14 @@ const policiesOfRole = ({ policies }: SignedS3Caller, given: readonly NamedPolic
   identity: [...policies.identity.map(each => ({ ...each, policy: denialsOf(each.policy) })), ...given],
 })
 
-/** An admin acts as the root user of the account. */
-const adminOf = (account: Account, own: SignedS3Caller): SignedS3Caller => ({
-  ...own,
-  account,
-  principal: rootPrincipal(account),
-  policies: policiesOfRole(own, []),
-  grants: grantsOfRole("admin"),
-})
+/** An admin acts as the root user of the account: as all of it only if nothing limits the admin itself. */
+function adminOf(account: Account, own: SignedS3Caller): SignedS3Caller {
+  const policies = policiesOfRole(own, [])
+  const { identity, boundary, session } = policies
+  const denies = identity.some(({ policy }) => policy.statements.length > 0)
+  const isWholeRoot = !denies && boundary === undefined && session === undefined
+  return { ...own, account, principal: rootPrincipal(account), policies, isWholeRoot, grants: grantsOfRole("admin") }
+}
 
 function readerOf(account: Account, own: SignedS3Caller): SignedS3Caller {
   const { id: accountId, number: accountNumber } = account

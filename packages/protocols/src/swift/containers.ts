@@ -57,15 +57,20 @@ const changedDocument = (change: ContainerChange, former: string | undefined, { 
 /** The change lets others in: by lists and keys, or by the key of the synchronization, which lets another cluster in. */
 const givesAccess = ({ changesLists, sync }: ContainerChange): boolean => changesLists || sync !== undefined
 
+const furtherActionsOf = (change: ContainerChange): readonly S3RequiredAction[] => [
+  ...(givesAccess(change) ? [{ action: SETS_SECRETS } as const] : []),
+  ...(change.versions === undefined && change.archive === undefined
+    ? []
+    : [{ action: "PutBucketVersioning" } as const]),
+]
+
 /** Metadata is to Swift what tags are to S3. */
 const actionsOf = (change: ContainerChange): readonly [S3RequiredAction, ...S3RequiredAction[]] => {
-  const { changesMetadata, archive, versions } = change
-  const further: S3RequiredAction[] = [
-    ...(givesAccess(change) ? [{ action: SETS_SECRETS } as const] : []),
-    ...(versions === undefined && archive === undefined ? [] : [{ action: "PutBucketVersioning" } as const]),
-  ]
+  const further = furtherActionsOf(change)
   const [first, ...others] = further
-  return first === undefined || changesMetadata ? [{ action: "PutBucketTagging" }, ...further] : [first, ...others]
+  return first === undefined || change.changesMetadata
+    ? [{ action: "PutBucketTagging" }, ...further]
+    : [first, ...others]
 }
 
 export class SwiftContainers {
@@ -103,25 +108,27 @@ export class SwiftContainers {
     const { exchange, target } = request
     const change = changeIn(exchange.headers, accessListParser)
     const policy = policyIn(exchange.headers)
-    const isOpen = givesAccess(change)
-    const actions = isOpen ? ([{ action: "CreateBucket" }, { action: SETS_SECRETS }] as const) : undefined
-    return after(standingAt(this.context, request, isOpen ? SETS_SECRETS : "CreateBucket"), async standing => {
-      const { account, caller } = standing
-      const answer = {
-        kind: "newBucket",
-        parseName: parseNewContainerName,
-        handle: (call: NewBucketCall) => this.create(call, request, { owner: account.id, change, policy }),
-      } as const
-      const operation = operationAs("CreateBucket", answer, actions)
-      try {
-        const translation = { operation, bucket: target.container, headers: [] }
-        return await this.context.calls.run(request.request, caller, translation)
-      } catch (error) {
-        if (!isFailure(error, "bucketOwnedByYou")) throw explainTaken(error, target.container)
-      }
-      await this.change(request, change, policy)
-      return emptyAnswer(202)
-    })
+    const actions = [{ action: "CreateBucket" }, ...furtherActionsOf(change)] as const
+    return after(
+      standingAt(this.context, request, givesAccess(change) ? SETS_SECRETS : "CreateBucket"),
+      async standing => {
+        const { account, caller } = standing
+        const answer = {
+          kind: "newBucket",
+          parseName: parseNewContainerName,
+          handle: (call: NewBucketCall) => this.create(call, request, { owner: account.id, change, policy }),
+        } as const
+        const operation = operationAs("CreateBucket", answer, actions)
+        try {
+          const translation = { operation, bucket: target.container, headers: [] }
+          return await this.context.calls.run(request.request, caller, translation)
+        } catch (error) {
+          if (!isFailure(error, "bucketOwnedByYou")) throw explainTaken(error, target.container)
+        }
+        await this.change(request, change, policy)
+        return emptyAnswer(202)
+      },
+    )
   }
 
   /** Creates the container unless it exists. */
@@ -240,13 +247,13 @@ export class SwiftContainers {
   /** Lists are shown to callers who may set them, and of the keys those that they may see. */
   private async fieldsOf(
     { bucket, permissions, services }: BucketCall,
-    request: ContainerRequest,
+    { caller, setter }: ContainerRequest,
   ): Promise<readonly HeaderField[]> {
     const usage = await services.buckets.usage(bucket)
     const { metadata, read, write, archive, policy, quotesEtags, setters } =
       (await this.context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER
     const seesSecrets = await permissions.may(SETS_SECRETS, { bucket })
-    const reader = seesSecrets ? readerOfKeys(request, bucket.owner) : undefined
+    const reader = seesSecrets ? readerOfKeys(caller, setter, bucket.owner) : undefined
     const shown = shownMetadata(metadata, setters, reader)
     return [
       ...usageFields(bucket, usage),

@@ -20,7 +20,7 @@ import { checkedMetadata, isTrue, metadataFields, OBJECT_METADATA } from "./meta
 import { metadataHeaders, statedContent, writtenFields } from "./object-headers.js"
 import { requestAt, requirePinned, segmentsBelow, tooManyLinks, type DynamicObject } from "./middleware/pointers.js"
 import { LINKS_MAX, pointerOf } from "./middleware/pointers-core.js"
-import { beginningMs, containerAt, infoAt, type SwiftObjectRequest, type SwiftContext } from "./requests.js"
+import { timesOf, containerAt, infoAt, type SwiftObjectRequest, type SwiftContext } from "./requests.js"
 import { oneRange, severalRanges } from "./middleware/ranges-core.js"
 import { DEFAULT_TYPE, requireQuota } from "./stored-files.js"
 import type { HeaderField } from "@hayloft/base/http/request-headers.js"
@@ -178,7 +178,7 @@ export class Copies {
   private async copyObject(call: ObjectCall, request: SwiftObjectRequest): Promise<S3Answer> {
     let sourceInfo: ObjectInfo | undefined
     const ofWhat = asksForManifest(request, "get") ? "segmentList" : "bytes"
-    const stated = expiryIn(request.exchange.headers, beginningMs(this.context))
+    const stated = expiryIn(request.exchange.headers, timesOf(this.context))
     const termsFor = async (source: CopySource) => {
       const info = await storedInfo(call, source)
       sourceInfo = info
@@ -206,7 +206,7 @@ export class Copies {
       await requireQuota(this.context, call, range?.lengthBytes ?? info.sizeBytes)
       const { symlink: _link, segmentPrefix: _segments, ...headers } = attributesOfCopy(request, info).headers
       const attributes = { ...attributesOfCopy(request, info), headers }
-      const expiresAtSeconds = expiryIn(request.exchange.headers, beginningMs(this.context))
+      const expiresAtSeconds = expiryIn(request.exchange.headers, timesOf(this.context))
       const body = info.sizeBytes === 0 ? undefined : await openFound(call, found, false, partOf(info, range))
       try {
         const { stored } = await storeObject(call, [], {

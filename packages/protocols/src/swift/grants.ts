@@ -73,11 +73,11 @@ export class SwiftGrants {
       match: (bucket, action) =>
         after(this.matchOfAccount(bucket, action, requester), ofAccount => {
           const right = bucket.settings.includes("swift") ? RIGHTS.get(action) : undefined
-          if (ofAccount === "caller" || ofAccount === "role" || right === undefined) return ofAccount
+          if (ofAccount === "caller" || right === undefined) return ofAccount
           return after(this.containers.of(bucket), container =>
             container === undefined
               ? ofAccount
-              : after(this.matchOf(bucket, container, right, requester), match => match ?? ofAccount),
+              : after(this.matchOf(bucket, container, right, requester), match => strongerOf(match, ofAccount)),
           )
         }),
     }
@@ -104,14 +104,17 @@ export class SwiftGrants {
   ): Soon<PrincipalMatch | undefined> {
     const list = parseAccessList(right === "write" ? write : read)
     const names = requester.caller && namesCaller(list, requester.caller)
-    if (names === "user") return requester.isLimited ? "role" : "caller"
-    const named = names === "account" ? names : undefined
+    if (names === "user" && !requester.isLimited) return "caller"
+    const named = names === "user" ? "role" : names === "account" ? names : undefined
     if (names !== "everybody" && !isAdmittedByPage(list, right, requester.referrer)) return named
     return after(publicAccessBlockOf(this.settings.bucketSettings.publicAccessBlock, bucket), ({ ignorePublicAcls }) =>
       ignorePublicAcls ? named : "caller",
     )
   }
 }
+
+const strongerOf = (one: PrincipalMatch | undefined, other: PrincipalMatch | undefined): PrincipalMatch | undefined =>
+  one === undefined || (one === "account" && other === "role") ? other : one
 
 const isAdmittedByPage = (list: AccessList, right: Right, referrer: string | undefined): boolean =>
   isPublicList(list) && (right === "read" || (right === "list" && list.listings)) && admitsReferrer(list, referrer)

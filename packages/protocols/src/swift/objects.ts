@@ -45,7 +45,7 @@ import { answerRanges } from "./middleware/several-ranges.js"
 import { dispositionOfTempUrl, publicMetadata } from "./middleware/temp-url-core.js"
 import { DEFAULT_TYPE, requireQuota } from "./stored-files.js"
 import { unlessOlder } from "./middleware/sync-requests.js"
-import { beginningMs, containerAt, infoAt, type SwiftObjectRequest, type SwiftContext } from "./requests.js"
+import { timesOf, containerAt, infoAt, type SwiftObjectRequest, type SwiftContext } from "./requests.js"
 import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** The headers that S3 stores under the same names. */
@@ -417,7 +417,7 @@ export class SwiftObjects {
     typeOfTarget: string = SYMLINK_TYPE,
   ): Soon<S3Answer> {
     const isManifest = asksForManifest(request, "put") || isRepeatedManifest(request)
-    const expiresAtSeconds = expiryIn(request.exchange.headers, beginningMs(this.context))
+    const expiresAtSeconds = expiryIn(request.exchange.headers, timesOf(this.context))
     const headers = [
       "content-type",
       typeOf(request, points?.symlink === undefined ? undefined : typeOfTarget),
@@ -446,7 +446,7 @@ export class SwiftObjects {
       throw fail("invalidRequest", { message: "version-id is not allowed in a POST: it changes the current version" })
     if ((request.exchange.header("x-symlink-target") ?? "") !== "")
       throw fail("invalidRequest", { message: "A PUT request is required to set a symlink target" })
-    const expiresAtSeconds = expiryIn(request.exchange.headers, beginningMs(this.context))
+    const expiresAtSeconds = expiryIn(request.exchange.headers, timesOf(this.context))
     const handle = (call: ObjectCall) => postObject(call, request, expiresAtSeconds)
     const operation = operationAs("PutObject", { kind: "object", handle })
     return this.run(request, translate(request, operation, []))

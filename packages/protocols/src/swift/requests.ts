@@ -10,6 +10,7 @@ import {
   EMPTY_SWIFT_CONTAINER,
   type SwiftContainer,
 } from "@hayloft/engine/format/swift/swift-container.js"
+import type { Times } from "./middleware/expiry-core.js"
 import type { SwiftAccount } from "@hayloft/engine/format/swift/swift-account.js"
 import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
 import { decodeSwiftSync, NO_SYNC, type SwiftSync } from "@hayloft/engine/format/swift/swift-sync.js"
@@ -142,9 +143,11 @@ function isAccountAt(accounts: AccountFinder, id: AccountId, name: string): Soon
 const noSuchContainer = (account: string, name: string) =>
   fail("noSuchBucket", { account, bucketName: name.slice(0, 80), message: "the container does not exist" })
 
-/** The moment from which something lasts a while: the later one, so that it does not end early because a clock is behind. */
-export const beginningMs = ({ clock, storeClock }: Pick<SwiftContext, "clock" | "storeClock">): number =>
-  Math.max(clock.wallMs(), storeClock.nowMs())
+/** The time by two clocks, of which one may be wrong: what lasts a while begins at the later one, and is over by the earlier one. */
+export function timesOf({ clock, storeClock }: Pick<SwiftContext, "clock" | "storeClock">): Times {
+  const [wallMs, storeMs] = [clock.wallMs(), storeClock.nowMs()]
+  return { earlierMs: storeMs === 0 ? wallMs : Math.min(wallMs, storeMs), laterMs: Math.max(wallMs, storeMs) }
+}
 
 /** Throws `accountDeleted`. */
 export function requireUndeleted(ofSwift: SwiftAccount | undefined, account: string): void {

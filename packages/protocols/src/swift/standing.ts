@@ -9,7 +9,7 @@ import { parseAccessPolicy } from "@hayloft/access/index.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { AccountId } from "@hayloft/base/ids.js"
-import type { SignedS3Caller } from "../s3/index.js"
+import type { S3Caller, SignedS3Caller } from "../s3/index.js"
 import { matchOfAction, matchOfOwner, parseAccountAccess } from "./account-access-core.js"
 import { accountAt, isPathOf, type SwiftContext, type SwiftRequest } from "./requests.js"
 import type { KeyReader } from "./middleware/setters-core.js"
@@ -46,11 +46,12 @@ export function requireResellerAdmin({ reseller }: SwiftRequest, what: string): 
 /** The action of S3 by which keys and lists are set, of accounts and containers: who may not do it sees none of them. */
 export const SETS_SECRETS = "PutBucketAcl"
 
-/** Returns the reader of keys in an account: its root user, and admins of resellers, see the keys that others have set. */
+/** Returns the reader of keys in an account. */
 export const readerOfKeys = (
-  { caller, setter, reseller }: Pick<SwiftRequest, "caller" | "setter" | "reseller">,
+  { account, isWholeRoot }: S3Caller,
+  setter: SwiftRequest["setter"],
   owner: AccountId,
-): KeyReader => ({ setter, isRoot: (caller.isWholeRoot || reseller === "admin") && caller.account?.id === owner })
+): KeyReader => ({ setter, isRoot: isWholeRoot && account.id === owner })
 
 type Action = "ListAllMyBuckets" | "CreateBucket" | typeof SETS_SECRETS
 

@@ -11,7 +11,7 @@ import { emptyAnswer } from "./answers.js"
 import { expiryIn } from "./middleware/expiry-core.js"
 import { checkedMetadata, metadataIn, OBJECT_METADATA } from "./metadata-core.js"
 import { quotaOf, requireRoom } from "./middleware/quota-core.js"
-import { beginningMs, type SwiftContext } from "./requests.js"
+import { timesOf, type SwiftContext } from "./requests.js"
 import { refuseUnbuilt } from "./unbuilt-core.js"
 
 export const DEFAULT_TYPE = "application/octet-stream"
@@ -56,7 +56,7 @@ export async function storeFile(
     return value === undefined ? [] : [name, value]
   })
   const metadata = checkedMetadata(metadataIn(headers, OBJECT_METADATA))
-  const expiresAtSeconds = expiryIn(headers, beginningMs(context))
+  const expiresAtSeconds = expiryIn(headers, timesOf(context))
   const operation = operationAs("PutObject", {
     kind: "object",
     handle: async call => {

@@ -206,13 +206,17 @@ export const listRemote = (call: BucketCall, request: RemoteListRequest): Soon<R
 /** The bytes of an object of a remote bucket, for a copy. */
 async function openSource(
   call: ObjectCall,
-  { bucket, key, versionId, conditions }: CopySource,
+  { bucket, key, versionId, conditions, checkOpened }: CopySource,
   range: ByteRange | undefined,
 ) {
   if (versionId !== undefined) throw fail("notImplemented", { message: "A remote bucket does not have versions." })
   const asked = range && ({ kind: "fromTo", first: range.first, last: range.first + range.lengthBytes - 1 } as const)
   try {
     const body = await openRemote(call, { range: asked, conditions }, { bucket, key })
+    await checkOpened?.().catch((error: unknown) => {
+      body.close()
+      throw error
+    })
     if (range === undefined || body.range?.lengthBytes === range.lengthBytes) return body
     body.close()
     throw fail("invalidRange", { sizeBytes: body.info.sizeBytes })

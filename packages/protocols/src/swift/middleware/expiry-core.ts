@@ -17,17 +17,23 @@ function wholeNumber(text: string, name: string): number {
   return Math.min(Number(text), SECONDS_MAX)
 }
 
+/** The same moment by clocks of which one may be wrong. */
+export interface Times {
+  readonly earlierMs: number
+  readonly laterMs: number
+}
+
 /** Returns undefined if the request does not say. Throws `invalidRequest`. */
-export function expiryIn(headers: Headers, nowMs: number): number | undefined {
+export function expiryIn(headers: Headers, { earlierMs, laterMs }: Times): number | undefined {
   const [at, after] = [headers.get("x-delete-at") ?? "", headers.get("x-delete-after") ?? ""]
   if (after !== "") {
     const seconds = wholeNumber(after, "X-Delete-After")
     if (seconds === 0) throw refused("X-Delete-After in past")
     // So long at least: the second that has begun does not count.
-    return Math.min(Math.ceil(nowMs / 1000) + seconds, SECONDS_MAX)
+    return Math.min(Math.ceil(laterMs / 1000) + seconds, SECONDS_MAX)
   }
   if (at === "") return undefined
   const seconds = wholeNumber(at, "X-Delete-At")
-  if (seconds * 1000 <= nowMs) throw refused("X-Delete-At in past")
+  if (seconds * 1000 <= earlierMs) throw refused("X-Delete-At in past")
   return seconds
 }
