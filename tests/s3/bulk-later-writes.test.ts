@@ -86,6 +86,18 @@ for (const kind of ["delete-objects", "delete-versions", "set-class"] as const)
     assert.deepEqual(await left(), ["a"])
   })
 
+for (const kind of ["delete-objects", "delete-versions"] as const)
+  test(`${kind}: an object that somebody else has deleted since it was found counts as done`, async () => {
+    const { put, remove, started, left } = await scene("never")
+    await put("a")
+    const { find, workOn } = await started({ kind })
+    const [item] = await find()
+    assert.ok(item)
+    await remove("a")
+    assert.equal(await workOn(item), undefined)
+    assert.deepEqual(await left(), [])
+  })
+
 test("restore-objects: an object that is written in place of the delete marker stays", async () => {
   const { put, remove, suspend, started, left } = await scene("enabled")
   await put("a")
