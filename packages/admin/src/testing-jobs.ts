@@ -20,7 +20,7 @@ export const DRAINING: FollowedWork = {
   isNoted: true,
 }
 
-const NO_OBJECTS: Awaited<ReturnType<OpenWork>> = {
+export const NO_OBJECTS: Awaited<ReturnType<OpenWork>> = {
   prepare: async () => undefined,
   itemsAfter: async () => ({ items: [], bytes: 0, scanned: 0, next: undefined }),
   work: async () => undefined,
