@@ -9,8 +9,9 @@
  * An operation without effect (a read, a refusal) is placed as soon as it fits, because its place makes no
  * difference to later operations; unless an unknown operation could then no longer be placed. The search branches
  * only on changes, and on the ids of versions whose clients have received none. Lists of versions tell much of the order:
- * those below were made before those above, a listed one was removed after the list, a missing one made after it. One that no
- * answer shows was made after all lists, as nobody could remove it. No other order is tried.
+ * those below were made before those above, a listed one was removed after the list, a missing one made after it. A
+ * version that no answer shows was made after all lists: nobody knew its id, so nobody could remove it. No other order is
+ * tried.
  * Limits  `stepsMax` tries; beyond it the answer is "undecided", which counts as a failure.
  */
 import { foundlings, madeVersion, mayHaveMade, type Foundling } from "./foundlings.js"

@@ -2,7 +2,8 @@
  * The copies of a running store: which buckets have a target, the work on each, and what the admin API and the metrics see.
  *
  * Promises  Of the processes of a store the one with the lease `steward` sends. One that loses it ends its requests. The lease is no
- *           fence: a second sender finds that the state of the target has changed, and ends. Rows of buckets that are not copied any more are removed.
+ *           fence: a second sender finds that the state of the target has changed, and ends. Rows of buckets that are not
+ *           copied any more are removed.
  */
 import { AssertionError } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"

@@ -95,3 +95,10 @@ export class QueueWorld {
     )
   }
 }
+
+/** Returns a world with these queues. */
+export async function opened(...names: readonly string[]): Promise<QueueWorld> {
+  const world = new QueueWorld()
+  for (const name of names) await world.queues.create(named(name))
+  return world
+}
