@@ -261,6 +261,13 @@ const PLANTED: readonly Planted[] = [
     says: /only exports|export less/,
   },
   {
+    rule: "signals",
+    path: "packages/objects/src/planted.ts",
+    bad: ["const either = AbortSignal.any([a, b])"],
+    good: ["const either = new FirstAbort([a, b])"],
+    says: /it leaks/,
+  },
+  {
     rule: "size",
     path: "packages/objects/src/planted.ts",
     bad: [`export function f() {\n${"  g()\n".repeat(300)}}`, "g()\n".repeat(1_734)],

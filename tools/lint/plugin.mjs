@@ -10,6 +10,7 @@ import header from "./header.mjs"
 import layers from "./layers.mjs"
 import oneWriter from "./one-writer.mjs"
 import openings from "./openings.mjs"
+import signals from "./signals.mjs"
 import size from "./size.mjs"
 import syntax from "./syntax.mjs"
 import waits from "./waits.mjs"
@@ -30,6 +31,7 @@ export default {
     layers,
     "one-writer": oneWriter,
     openings,
+    signals,
     size,
     syntax,
     waits,

@@ -12,6 +12,7 @@
 import { createHash } from "node:crypto"
 import { z } from "zod"
 import { signRequest } from "@hayloft/access/sigv4.js"
+import { FirstAbort, limited } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { within } from "@hayloft/base/seams/clock/within.js"
 import { HttpCaller, type ServerAnswer } from "./http-caller.js"
@@ -236,14 +237,8 @@ export class CoordClient {
   }
 
   /** Breaks the work off after this time, or when the signal fires. */
-  async within<T>(ms: number, signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const late = new AbortController()
-    const cancel = this.clock.alarm(ms, () => late.abort())
-    try {
-      return await work(signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]))
-    } finally {
-      cancel()
-    }
+  within<T>(ms: number, signal: AbortSignal | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return limited({ clock: this.clock, durationMs: ms }, [signal], work)
   }
 
   /** The answer, whose body is still to be read. Throws as the class says. */
@@ -325,10 +320,22 @@ class CoordSession {
    * it may wait it asks again if a node does not answer.
    */
   async acquire(path: string, options: LockOptions = {}): Promise<CoordLock | undefined> {
-    const { clock } = this.client
     const { mode = "exclusive", value = "", waitSeconds = 0, signal } = options
+    const either = new FirstAbort([this.signal, signal])
+    try {
+      return await this.acquireUntil(path, { mode, value, waitSeconds }, either.signal)
+    } finally {
+      either.release()
+    }
+  }
+
+  private async acquireUntil(
+    path: string,
+    { mode, value, waitSeconds }: Required<Pick<LockOptions, "mode" | "value" | "waitSeconds">>,
+    either: AbortSignal,
+  ): Promise<CoordLock | undefined> {
+    const { clock } = this.client
     const untilMs = clock.monotonicMs() + SECOND_MS * waitSeconds
-    const either = AbortSignal.any([this.signal, ...(signal === undefined ? [] : [signal])])
     let hasPlace = false
     for (;;) {
       const leftSeconds = Math.max(0, untilMs - clock.monotonicMs()) / SECOND_MS

@@ -12,6 +12,7 @@
  */
 import http from "node:http"
 import https from "node:https"
+import { onAbort } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { atLeastRate, type LeastRate } from "./least-rate.js"
 import { BrokenAnswer, Unreachable } from "./remote.js"
@@ -192,20 +193,6 @@ const isInterruption = (error: unknown): error is Error => error instanceof Erro
 
 const interruption = (reason: unknown): Error =>
   Object.assign(new Error("the request was interrupted", { cause: reason }), { name: "AbortError" })
-
-/**
- * Calls `ring` once one of the signals fires; none has yet. Returns what removes the listeners: unlike `AbortSignal.any`,
- * it leaves nothing behind at a signal that lives on.
- */
-export function onAbort(signals: readonly (AbortSignal | undefined)[], ring: (reason: unknown) => void): () => void {
-  const listening = signals.flatMap(signal => {
-    if (signal === undefined) return []
-    const listener = (): void => ring(signal.reason)
-    signal.addEventListener("abort", listener, { once: true })
-    return [() => signal.removeEventListener("abort", listener)]
-  })
-  return () => listening.forEach(unlisten => unlisten())
-}
 
 function answerOf(
   response: http.IncomingMessage,

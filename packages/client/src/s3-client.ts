@@ -12,8 +12,9 @@
 import { createHash } from "node:crypto"
 import { setMaxListeners } from "node:events"
 import { percentEncode } from "@hayloft/base/http/uri.js"
+import { onAbort } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { HttpCaller, onAbort, type ServerAnswer } from "./http-caller.js"
+import { HttpCaller, type ServerAnswer } from "./http-caller.js"
 import type { LeastRate } from "./least-rate.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
 import {

@@ -4,6 +4,7 @@
  * Promises  Once a program is ended, nothing that it waits for settles, and nothing that it does has an effect.
  */
 import { LibraryError } from "../library-error.js"
+import { limited } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { byChance, fails, inTurn, SimDisk, type Intercept } from "../seams/disk/index.js"
 import type { Connection } from "../seams/net/contract.js"
@@ -99,13 +100,12 @@ class Process {
   /** Throws ECONNREFUSED if nothing listens there, ETIMEDOUT if nothing comes back in time. */
   async connect(machine: string, port: number, timeoutMs: number = CONNECT_MS_MAX): Promise<MessageConnection> {
     checkNumber("timeoutMs of connect", timeoutMs)
-    const late = new AbortController()
-    const timeout = new LibraryError("ETIMEDOUT", `${machine}:${port} does not respond`)
-    const cancel = this.around.clock.alarm(timeoutMs, () => late.abort(timeout))
-    const signal = AbortSignal.any([this.signal, late.signal])
-    const connecting = this.around.network.host(this.machine).connect({ host: machine, port }, signal)
-    const made = connecting.then(connection => new MessageConnection(connection)).finally(cancel)
-    return this.whileAlive(withCode(made))
+    const { clock, network } = this.around
+    const late = (): Error => new LibraryError("ETIMEDOUT", `${machine}:${port} does not respond`)
+    const connecting = limited({ clock, durationMs: timeoutMs, late }, [this.signal], signal =>
+      network.host(this.machine).connect({ host: machine, port }, signal),
+    )
+    return this.whileAlive(withCode(connecting.then(connection => new MessageConnection(connection))))
   }
 
   /** Fails the simulation with the error of the work, while the program runs. */

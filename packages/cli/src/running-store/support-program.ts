@@ -12,6 +12,7 @@ import { resolve } from "node:path"
 import { promisify } from "node:util"
 import { gzip } from "node:zlib"
 import type { Command } from "commander"
+import { limited } from "@hayloft/base/life/index.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { AdminClient } from "@hayloft/client/index.js"
 import { SETTINGS, type ConfigSources, type ServeConfig } from "@hayloft/node/config/index.js"
@@ -105,18 +106,20 @@ async function bundleParts(
     { name: "doctor.json", text: jsonText(await examine(io, options, signal)) },
   ]
   const missing: string[] = []
-  const late = new AbortController()
-  const inTime = io.clock.alarm(ANSWER_MS_MAX, () => late.abort())
+  let isLate = false
+  const late = (): Error => {
+    isLate = true
+    return new Error("the store is too slow")
+  }
   try {
-    const limited = AbortSignal.any([signal, late.signal])
-    await withAdmin(io, options, limited, client => addDocuments(client, parts, missing))
+    await limited({ clock: io.clock, durationMs: ANSWER_MS_MAX, late }, [signal], either =>
+      withAdmin(io, options, either, client => addDocuments(client, parts, missing)),
+    )
   } catch (error) {
     signal.throwIfAborted()
     missing.push(`what the running store says: ${messageOf(error)}`)
-  } finally {
-    inTime()
   }
-  if (late.signal.aborted) missing.push(`the store did not answer within ${ANSWER_MS_MAX / 1000} s`)
+  if (isLate) missing.push(`the store did not answer within ${ANSWER_MS_MAX / 1000} s`)
   const readme = [README, ...missing.map(line => `Missing: ${line}\n`)].join("")
   const shown = await hidingIn(sources, secrets)
   const all = [{ name: "README.txt", text: readme }, ...parts]

@@ -10,7 +10,7 @@ import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import { isMountPoint, readSourceMark, Rows, Spaces, type DeviceSpace } from "../device/index.js"
 import { needleIdOfKey, needleKeyOf } from "../format/needles/needle.js"
-import { DisposeStack, InOrder, laterTurn, supervise } from "@hayloft/base/life/index.js"
+import { DisposeStack, InOrder, laterTurn, supervise, FirstAbort } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Stores } from "@hayloft/base/seams/store/contract.js"
 import {
@@ -303,12 +303,20 @@ export class VolumeStore {
     return this.compacting.run(() => withVolumeErrors(() => this.compactNow(signal)))
   }
 
-  private compactNow(signal: AbortSignal | undefined): Promise<Compacted> {
+  private async compactNow(signal: AbortSignal | undefined): Promise<Compacted> {
+    const ended = new FirstAbort([this.stopping.signal, signal])
+    try {
+      return await this.compactUntil(ended.signal, signal)
+    } finally {
+      ended.release()
+    }
+  }
+
+  private compactUntil(ended: AbortSignal, signal: AbortSignal | undefined): Promise<Compacted> {
     this.check()
     const { clock, upkeep, compaction, damaged } = this.parts
     // The counts go on.
     const { freedBytes, copiedBytes } = compaction.counts
-    const ended = AbortSignal.any(signal === undefined ? [this.stopping.signal] : [this.stopping.signal, signal])
     return upkeep.alone(async checkpoint => {
       for (let quiet = 0; quiet < QUIET_STEPS;) {
         throwIfAborted(signal)

@@ -11,6 +11,7 @@
 import { createHmac } from "node:crypto"
 import { fail } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
+import { limited } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { WebServices } from "@hayloft/base/seams/web/contract.js"
 import type { AuditBatch, AuditSink } from "./sink.js"
@@ -36,18 +37,11 @@ export class WebhookSink implements AuditSink {
       "x-hayloft-signature": `t=${sentMs},v1=${hmac}`,
       "x-hayloft-batch": `${first}-${last}`,
     }
-    const late = new AbortController()
-    const cancel = this.clock.alarm(WEBHOOK_LIMITS.timeoutMs, () => late.abort())
-    try {
-      const request = { url, headers, body: Buffer.from(lines), authorities: undefined }
-      const { status } = await this.web.post(
-        request,
-        WEBHOOK_LIMITS.answerBytesMax,
-        AbortSignal.any([signal, late.signal]),
-      )
-      if (status < 200 || status > 299) throw fail("providerUnreachable", { url, reason: `status ${status}` })
-    } finally {
-      cancel()
-    }
+    const request = { url, headers, body: Buffer.from(lines), authorities: undefined }
+    const limit = { clock: this.clock, durationMs: WEBHOOK_LIMITS.timeoutMs }
+    const { status } = await limited(limit, [signal], either =>
+      this.web.post(request, WEBHOOK_LIMITS.answerBytesMax, either),
+    )
+    if (status < 200 || status > 299) throw fail("providerUnreachable", { url, reason: `status ${status}` })
   }
 }

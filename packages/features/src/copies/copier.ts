@@ -22,6 +22,7 @@ import {
   type ParkedCopy,
 } from "./copy-log.js"
 import type { Bucket, Objects } from "@hayloft/objects/index.js"
+import { FirstAbort } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { shownDueTimeMs, type Core } from "@hayloft/objects/door/index.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
@@ -71,9 +72,8 @@ export class BucketCopier {
   private parkedChanges = new Map<ObjectKey, ParkedCopy | undefined>()
   private attempts = new Map<ObjectKey, number>()
   private readonly underWay = new Set<Promise<void>>()
-  private ending = new AbortController()
   /** Fires when what is under way is not needed, or is another process's to send. */
-  private signal: AbortSignal
+  private ending: FirstAbort
   /** The last change that is in the window. */
   private readUpTo: CopyPosition = COPY_START
   private awayUntilMs = -Infinity
@@ -94,7 +94,7 @@ export class BucketCopier {
   ) {
     this.backlog = new Backlog(parts.copyLog, bucket.id)
     this.filling = new Filling(parts)
-    this.signal = AbortSignal.any([this.ending.signal, parts.sender.signal])
+    this.ending = new FirstAbort([parts.sender.signal])
   }
 
   get name(): string {
@@ -136,8 +136,7 @@ export class BucketCopier {
   async end(): Promise<void> {
     this.ending.abort()
     await Promise.all(this.underWay)
-    this.ending = new AbortController()
-    this.signal = AbortSignal.any([this.ending.signal, this.parts.sender.signal])
+    this.ending = new FirstAbort([this.parts.sender.signal])
     this.window = new CopyWindow<Item, ObjectKey>()
     this.parkedChanges = new Map()
     this.attempts = new Map()
@@ -316,7 +315,8 @@ export class BucketCopier {
     const room = COPIES_LIMITS.windowMax - this.window.size
     if (room <= 0) return true
     if (!this.isFilling) return this.readLog(room)
-    const { bucket, setting, state, signal } = this
+    const { bucket, setting, state } = this
+    const { signal } = this.ending
     const removesOthers = state?.removesOthers === true
     try {
       const keys = await this.filling.next({ bucket, setting, removesOthers, max: room }, signal)
@@ -358,7 +358,7 @@ export class BucketCopier {
       const taken = this.window.take()
       if (taken === undefined) return
       this.keepRate(taken)
-      const sending: Promise<void> = this.send(taken, this.window, this.signal).finally(() => {
+      const sending: Promise<void> = this.send(taken, this.window, this.ending.signal).finally(() => {
         this.underWay.delete(sending)
         this.parts.wake()
       })

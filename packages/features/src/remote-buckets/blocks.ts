@@ -13,6 +13,7 @@ import type { CacheSpace, ObjectKey } from "@hayloft/base/ids.js"
 import type { LentBytes, PieceOwner } from "@hayloft/base/memory/pieces.js"
 import type { CachedEntry } from "@hayloft/engine/format/objects/remote-entry.js"
 import type { ByteRange, ObjectBody, ObjectInfo } from "@hayloft/objects/index.js"
+import { FirstAbort } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
@@ -122,12 +123,12 @@ export class RemoteBlocks {
     work: (signal: AbortSignal) => Promise<Result>,
   ): Promise<Result> {
     const giveBack = await this.slots.take(store, signal)
-    const ended = new AbortController()
+    const ended = new FirstAbort([signal, this.parts.signal])
     const { fetchMsMax } = REMOTE_LIMITS
     const message = `The remote has not sent a block within ${fetchMsMax / 60_000} minutes.`
     const cancel = this.parts.clock.alarm(fetchMsMax, () => ended.abort(fail("remoteUnavailable", { message })))
     try {
-      return await work(AbortSignal.any([ended.signal, signal, this.parts.signal]))
+      return await work(ended.signal)
     } finally {
       cancel()
       // A response that was not read to its end is given up.
@@ -167,13 +168,13 @@ export class RemoteBlocks {
   /** Streams the rest of a range from the remote store, past the cache. Always call `stop`, also after an unfinished read. */
   async stream(of: ReadObject, range: ByteRange): Promise<BytesOfRemote> {
     const giveBack = await this.streams.take(of.store, of.signal)
-    const stopped = new AbortController()
+    const stopped = new FirstAbort([of.signal, this.parts.signal])
     const stop = (): void => {
       stopped.abort()
       giveBack()
     }
     try {
-      const body = await bytesOfRange(of, range, AbortSignal.any([stopped.signal, of.signal, this.parts.signal]))
+      const body = await bytesOfRange(of, range, stopped.signal)
       return { bytes: this.checked(body, range.lengthBytes), stop }
     } catch (error) {
       stop()

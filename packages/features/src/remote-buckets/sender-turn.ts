@@ -6,12 +6,12 @@
  *           was stopped meanwhile.
  */
 import { fail } from "@hayloft/base/failures.js"
+import { FirstAbort } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 
 export class SenderTurn {
-  private readonly lost = new AbortController()
-  readonly signal: AbortSignal
+  private readonly ended: FirstAbort
   private cancel = (): void => undefined
 
   /** The caller ends the turn. */
@@ -20,8 +20,12 @@ export class SenderTurn {
     stop: AbortSignal,
     private readonly isSender: () => boolean,
   ) {
-    this.signal = AbortSignal.any([stop, this.lost.signal])
+    this.ended = new FirstAbort([stop])
     this.watch()
+  }
+
+  get signal(): AbortSignal {
+    return this.ended.signal
   }
 
   private watch(): void {
@@ -30,7 +34,7 @@ export class SenderTurn {
 
   /** It looks at the lease itself, so that nothing is begun after the loss. */
   get isOver(): boolean {
-    if (!this.isSender()) this.lost.abort(LOST)
+    if (!this.isSender()) this.ended.abort(LOST)
     return this.signal.aborted
   }
 
@@ -41,6 +45,7 @@ export class SenderTurn {
 
   end(): void {
     this.cancel()
+    this.ended.release()
   }
 }
 

@@ -11,6 +11,7 @@ import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import { asPromise } from "@hayloft/base/soon.js"
 import type { Bucket, Conditions, ObjectBody, ObjectInfo, Objects } from "@hayloft/objects/index.js"
+import { limited, type TimeLimit } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { CachedEntry } from "@hayloft/engine/format/objects/remote-entry.js"
@@ -66,29 +67,26 @@ export class RemoteWrites {
     conditions: WriteConditions,
   ): Promise<string | undefined> {
     this.underWay.add(versionId)
-    const late = new AbortController()
-    const cancel = this.endLate(late)
     try {
-      await this.checkFirst(place, conditions)
-      const signal = AbortSignal.any([this.parts.signal, late.signal])
-      return await this.send(place, versionId, conditions, { ...this.untilStopped, signal })
+      return await limited(this.throughLimit(), [this.parts.signal], async signal => {
+        await this.checkFirst(place, conditions)
+        return this.send(place, versionId, conditions, { ...this.untilStopped, signal })
+      })
     } catch (error) {
       const hasConditions = conditions.ifMatch !== undefined || conditions.ifNoneMatch !== undefined
       if (isOvertaken(error) && !hasConditions) return undefined
       await this.discard(place, versionId)
       throw error
     } finally {
-      cancel()
       this.underWay.delete(versionId)
     }
   }
 
   /** The write ends before another process removes its version, which would look as if a later write had overtaken it. */
-  private endLate(late: AbortController): () => void {
-    const { clock, throughMsMax } = this.parts
-    if (throughMsMax === undefined) return () => undefined
+  private throughLimit(): TimeLimit {
+    const { clock, throughMsMax = Infinity } = this.parts
     const message = `The remote has not taken the object within ${throughMsMax / 3_600_000} hours.`
-    return clock.alarm(throughMsMax, () => late.abort(fail("remoteUnavailable", { message })))
+    return { clock, durationMs: throughMsMax, late: () => fail("remoteUnavailable", { message }) }
   }
 
   isUnderWay(versionId: VersionId): boolean {

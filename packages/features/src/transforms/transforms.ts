@@ -20,7 +20,7 @@ import type {
 import { evaluateRead, gathered, resolveRange, segmentsMd5Of } from "@hayloft/objects/index.js"
 import { contentTypeOf } from "@hayloft/base/http/content-types.js"
 import type { TarIndex } from "@hayloft/engine/format/objects/tar-index.js"
-import { ByteBudget, laterTurn, mapBounded, type Budget } from "@hayloft/base/life/index.js"
+import { ByteBudget, laterTurn, mapBounded, type Budget, limited } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Sandbox, SandboxFault } from "@hayloft/base/seams/sandbox/index.js"
@@ -491,17 +491,16 @@ export class Transforms implements ObjectTransforms {
   private async buildIndex(sizeBytes: number, open: Original["open"]): Promise<Uint8Array> {
     const { signal, clock } = this.parts
     const giveBack = await this.indexing.take()
-    const late = new AbortController()
-    const cancel = clock.alarm(TRANSFORM_LIMITS.indexingMs, () => late.abort(tooMany("archives to read through")))
-    const either = AbortSignal.any([signal, late.signal])
+    const limit = { clock, durationMs: TRANSFORM_LIMITS.indexingMs, late: () => tooMany("archives to read through") }
     try {
-      const read = async function* (range: ByteRange) {
-        const body = await open(range)
-        yield* body.read(either)
-      }
-      return await buildTarIndex(read, sizeBytes, either, () => laterTurn(clock))
+      return await limited(limit, [signal], either => {
+        const read = async function* (range: ByteRange) {
+          const body = await open(range)
+          yield* body.read(either)
+        }
+        return buildTarIndex(read, sizeBytes, either, () => laterTurn(clock))
+      })
     } finally {
-      cancel()
       giveBack()
     }
   }

@@ -21,6 +21,7 @@ import {
 } from "@hayloft/access/index.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
+import { limited } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Web, WebServices } from "@hayloft/base/seams/web/contract.js"
@@ -127,14 +128,14 @@ export class ProviderSignIn {
   private async exchange(endpoints: SignInEndpoints, code: string, begun: SignInState): Promise<string> {
     if (this.exchanges >= EXCHANGES_MAX) throw fail("tooManyInFlight", { message: "too many people sign in right now" })
     this.exchanges += 1
-    const late = new AbortController()
-    const cancel = this.parts.clock.alarm(ANSWER.timeoutMs, () => late.abort())
+    const { clock, web } = this.parts
     try {
       const request = { ...this.tokenRequest(endpoints, code, begun), authorities: undefined }
-      const { status, body } = await this.parts.web.post(request, ANSWER.bytesMax, late.signal)
+      const { status, body } = await limited({ clock, durationMs: ANSWER.timeoutMs }, [], signal =>
+        web.post(request, ANSWER.bytesMax, signal),
+      )
       return tokenIn(endpoints.token, status, body)
     } finally {
-      cancel()
       this.exchanges -= 1
     }
   }

@@ -18,7 +18,7 @@ import { decodeSymlink } from "@hayloft/engine/format/objects/symlink.js"
 import type { JobStarter } from "@hayloft/engine/format/job-record.js"
 import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
 import { decodeSwiftSync, encodeSwiftSync, type SwiftSync } from "@hayloft/engine/format/swift/swift-sync.js"
-import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
+import { mapBounded, type Job, type StepOutcome, limited } from "@hayloft/base/life/index.js"
 import type { Bucket, ObjectBody, ObjectInfo, ObjectServices } from "@hayloft/objects/contract.js"
 import { segmentsIn, timestampOfInfo, type NotedChange, type ObjectChanges } from "@hayloft/objects/index.js"
 import type { OwnRequests } from "../../s3/index.js"
@@ -403,9 +403,6 @@ export class ContainerSync implements Job {
     const signed = { method, path, timestamp: stated, nonce }
     const auth = `${realm} ${nonce} ${syncSignature(signed, realmKey, containerKey)}`
     const limitMs = SYNC_LIMITS.answerMs + lengthBytes / SYNC_LIMITS.bytesPerMs
-    const late = new AbortController()
-    const inTime = clock.alarm(limitMs, () => late.abort())
-    const limited = AbortSignal.any([signal, late.signal])
     // A link, or a large object, as it is itself.
     const query = method === "HEAD" ? "?symlink=get&multipart-manifest=get" : ""
     const request = {
@@ -414,11 +411,9 @@ export class ContainerSync implements Job {
       body,
       headers: { ...headers, "x-timestamp": stated, "x-container-sync-auth": auth },
     }
-    try {
-      return await web.send(request, SYNC_LIMITS.answerBytesMax, limited)
-    } finally {
-      inTime()
-    }
+    return limited({ clock, durationMs: limitMs }, [signal], either =>
+      web.send(request, SYNC_LIMITS.answerBytesMax, either),
+    )
   }
 }
 

@@ -10,7 +10,7 @@ import type { Keyring } from "@hayloft/access/contract.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { WebServices } from "@hayloft/base/seams/web/contract.js"
-import { SharedWork } from "@hayloft/base/life/index.js"
+import { SharedWork, limited } from "@hayloft/base/life/index.js"
 import { keepLatest } from "@hayloft/base/keep-latest.js"
 import type { KnownCallers, SignedS3Caller } from "../../s3/index.js"
 import { isServiceUser, keystoneUserOf, rightsOf, type KeystoneRoles, type KeystoneUser } from "./keystone-core.js"
@@ -106,10 +106,9 @@ export class Keystone {
   private async ask(token: string): Promise<KeystoneUser> {
     const headers = { accept: "application/json", "x-auth-token": token, "x-subject-token": token }
     const url = `${this.settings.url.replace(/\/+$/, "")}/auth/tokens?nocatalog`
-    const late = new AbortController()
-    const cancelAlarm = this.clock.alarm(TIMEOUT_MS, () => late.abort())
-    const reading = this.web.read({ url, headers }, ANSWER_BYTES_MAX, late.signal).finally(cancelAlarm)
-    const { status, body } = await reading
+    const { status, body } = await limited({ clock: this.clock, durationMs: TIMEOUT_MS }, [], signal =>
+      this.web.read({ url, headers }, ANSWER_BYTES_MAX, signal),
+    )
     if (UNAUTHORIZED.includes(status)) throw fail("invalidToken", { message: "Keystone does not know the token" })
     if (status !== 200) throw fail("providerUnreachable", { url, reason: `status ${status}` })
     return keystoneUserOf(body)

@@ -6,6 +6,7 @@
  *           The signature, over the whole body, is checked as that of S3, with the same waits after wrong ones.
  * Limits    `BODY_BYTES_MAX`. Streams end with the client, or when the port closes.
  */
+import { FirstAbort } from "@hayloft/base/life/index.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import { fail } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
@@ -22,7 +23,7 @@ import {
 } from "@hayloft/protocols/signed/index.js"
 import type { Guest } from "../../ports/port-router.js"
 import { MINIO_CALLS } from "./calls.js"
-import type { MinioAdmin, MinioError } from "./contract.js"
+import type { MinioAdmin, MinioAnswer, MinioCall, MinioError } from "./contract.js"
 import { errorBody, minioErrorOf } from "./failures-core.js"
 
 const BODY_BYTES_MAX = 256 * KIB
@@ -80,7 +81,6 @@ class MinioAdminProtocol implements SignedProtocol<MinioRoute, MinioError> {
   async perform({ exchange, route, body, sender }: AdmittedRequest<MinioRoute, never>): Promise<HttpAnswer> {
     const { path, rawQuery } = route
     const { method, requestId, remoteAddress: address, tlsVersion, signal } = exchange
-    const ended = AbortSignal.any([signal, this.closing])
     const call = {
       method,
       path,
@@ -94,12 +94,25 @@ class MinioAdminProtocol implements SignedProtocol<MinioRoute, MinioError> {
       referer: exchange.header("referer"),
       host: exchange.header("host") ?? "",
     }
-    const { status, contentType, body: answer, stream, failure } = await this.settings.admin.handle(call, ended)
+    const ended = new FirstAbort([signal, this.closing])
+    const { status, contentType, body: answer, stream, failure } = await this.answered(call, ended)
     if (failure !== undefined) {
       const { code, kind, reason } = failure
       exchange.note({ failure: code, kind, reason })
     }
     return { ...answerOf(status, contentType, answer, requestId), ...(stream !== undefined && { body: stream }) }
+  }
+
+  private async answered(call: MinioCall, ended: FirstAbort): Promise<MinioAnswer> {
+    let isStream = false
+    try {
+      const { stream, ...answer } = await this.settings.admin.handle(call, ended.signal)
+      if (stream === undefined) return answer
+      isStream = true
+      return { ...answer, stream: piecesOf(stream, ended) }
+    } finally {
+      if (!isStream) ended.release()
+    }
   }
 
   errorOf(failure: Failure): MinioError {
@@ -117,6 +130,15 @@ const answerOf = (status: number, contentType: string, body: Uint8Array, request
   headers: ["content-type", contentType, "x-amz-request-id", requestId, "cache-control", "no-store"],
   body,
 })
+
+/** Releases the signal after the stream. If its client leaves before the first piece, the signal has fired. */
+async function* piecesOf(stream: AsyncIterable<Uint8Array>, ended: FirstAbort): AsyncGenerator<Uint8Array> {
+  try {
+    yield* stream
+  } finally {
+    ended.release()
+  }
+}
 
 /** The frame, whose streams end when the port closes. */
 class Ending implements Protocol {
