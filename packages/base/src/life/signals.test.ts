@@ -36,8 +36,7 @@ test("work ends in its time, with its result, or with a signal, and leaves nothi
   const forever = limited({ clock, durationMs: Infinity }, [lasting.signal], untilAborted)
   const refused = assert.rejects(tooLong, late)
   const ended = assert.rejects(forever, { name: "AbortError" })
-  await clock.sleep(50, new AbortController().signal)
-  await refused
+  await clock.runUntil(refused)
   assert.equal(await limited({ clock, durationMs: 50 }, [lasting.signal], () => Promise.resolve(7)), 7)
   assert.equal(listeners(lasting.signal), 1, "only the one that goes on listens")
   lasting.abort()
