@@ -1,7 +1,7 @@
 /** Roles for identities of a provider: valid tokens, and every way in which a token can be invalid. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type CryptoKey, type JWK, type JWTPayload } from "jose"
+import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT, type CryptoKey, type JWK } from "jose"
 import { allow } from "../access/world.js"
 import { formOf, formRequest, IamWorld, sessionIn, tell, type Values } from "./world.js"
 
@@ -19,7 +19,11 @@ async function randomKey(kid: string, alg = "RS256"): Promise<ProviderKey> {
   return { kid, secret: privateKey, shown: { ...(await exportJWK(publicKey)), kid, alg } }
 }
 
-const tokenOf = ({ kid, secret, shown }: ProviderKey, claims: JWTPayload = {}, expires: string | number = "10m") =>
+const tokenOf = (
+  { kid, secret, shown }: ProviderKey,
+  claims: Record<string, unknown> = {},
+  expires: string | number = "10m",
+) =>
   new SignJWT({ iss: ISSUER, aud: "app", sub: "somebody", ...claims })
     .setProtectedHeader({ alg: shown.alg ?? "", kid })
     .setIssuedAt()
@@ -102,6 +106,9 @@ test("invalid tokens are refused, each by its flaw", async () => {
   await scene.refused("InvalidIdentityToken", await tokenOf(key, { iss: ISSUER.replace("https", "http") }))
   await scene.refused("InvalidIdentityToken", await tokenOf(key, { nbf: Date.now() / 1000 + 600 }))
   await scene.refused("InvalidIdentityToken", await tokenOf(key, { sub: "" }))
+  for (const claim of ["iss", "aud", "sub"])
+    for (const other of [7, null, {}, ["somebody"]])
+      await scene.refused("InvalidIdentityToken", await tokenOf(key, { [claim]: other }))
   await scene.refused("InvalidIdentityToken", await tokenOf(key, { "https://aws.amazon.com/tags": {} }))
   await scene.refused("ExpiredTokenException", await tokenOf(key, {}, Math.floor(Date.now() / 1000) - 120))
   const claims = { iss: ISSUER, aud: "app", sub: "somebody" }
@@ -122,6 +129,20 @@ test("a symmetric key in a provider's key set cannot sign valid tokens, since ot
   }
   scene.publish(scene.key, shared)
   await scene.refused("InvalidIdentityToken", await tokenOf(shared))
+})
+
+test("a key of the provider that is malformed or too short is refused, like a wrong one", async () => {
+  const shown = [
+    { kty: "RSA", n: "AQAB", e: "AQAB", alg: "RS256" },
+    { kty: "RSA", alg: "RS256" },
+    { kty: "EC", crv: "P-256", x: "AAAA", y: "AAAA", alg: "ES256" },
+  ]
+  for (const each of shown) {
+    const scene = await Scene.open()
+    const { kid, secret } = await randomKey("odd", each.alg)
+    scene.publish({ kid, secret, shown: { ...each, kid } })
+    await scene.refused("InvalidIdentityToken", await tokenOf({ kid, secret, shown: each }))
+  }
 })
 
 test("other claims can be used in conditions, lists too", async () => {

@@ -47,13 +47,15 @@ export class WebIdentities {
   /** Throws `invalidIdentityToken`, `tokenExpired`, `providerUnreachable`, `accessDenied`. */
   async verify(token: string, roleArn: string, nowMs: number): Promise<WebIdentity> {
     const { iss: issuer } = claimsOf(token)
-    if (issuer === undefined) throw refuse("The token names no issuer")
+    // Types of claims are checked here: the package checks them only as far as it compares them.
+    if (typeof issuer !== "string") throw refuse("The token names no issuer")
     const account = await this.accountOf(roleArn)
     const provider = await this.providerOf(account, issuer)
     const payload = await this.payloadOf(token, provider, nowMs)
     const audience = [payload.aud ?? []].flat().find(one => provider.clientIds.includes(one))
     const { sub: subject } = payload
-    if (audience === undefined || subject === undefined || subject === "") throw refuse("Incorrect token audience")
+    if (audience === undefined) throw refuse("Incorrect token audience")
+    if (typeof subject !== "string" || subject === "") throw refuse("The token names no subject")
     if (TAGS_CLAIM in payload) throw refuse(`The claim ${TAGS_CLAIM} is not supported`)
     return { account, provider, audience, subject, claims: conditionKeysOf(provider, audience, payload) }
   }
@@ -116,7 +118,9 @@ function failureOf(error: unknown): unknown {
   if (error instanceof errors.JWTExpired) {
     return fail("tokenExpired", { message: "Token expired", identity: "web" })
   }
-  return error instanceof errors.JOSEError ? refuse(`Couldn't verify the token: ${error.message}`) : error
+  if (isFailure(error) || !(error instanceof Error)) return error
+  // A key that the provider publishes may be malformed or too short: the package throws the runtime's own errors for those.
+  return refuse(`Couldn't verify the token: ${error.message}`)
 }
 
 /** Claims that trust policies rely on: only this spelling is accepted. */
