@@ -46,3 +46,17 @@ test("the keys of a provider that is down stay valid, and the fetch is retried s
   await assert.rejects(keys.of(ISSUER, 61 * MINUTE_MS + 11_000, false))
   assert.equal(request.length, 4)
 })
+
+test("a provider that is down is not asked more often by tokens of unknown keys, and its known keys hold", async () => {
+  const { keys, request, goDown } = scene()
+  const known = await keys.of(ISSUER, 0, false)
+  goDown()
+  await assert.rejects(keys.of(ISSUER, 11_000, true))
+  assert.equal(request.length, 3)
+  assert.equal(await keys.of(ISSUER, 12_000, true), known)
+  assert.equal(request.length, 3, "the last query was a second ago")
+  assert.equal(await keys.of(ISSUER, 30_000, false), known)
+  assert.equal(request.length, 3, "the keys are those of half a minute ago")
+  await assert.rejects(keys.of(ISSUER, 31_000, true))
+  assert.equal(request.length, 4)
+})

@@ -37,6 +37,9 @@ interface Published {
 }
 
 interface Fetched {
+  /** The time of the last fetch, even if it failed. */
+  readonly triedMs: number
+  /** The time of the fetch that is `published`. */
   readonly fetchedMs: number
   readonly published: Promise<Published>
 }
@@ -60,11 +63,10 @@ export class ProviderKeys {
 
   private published(issuer: string, nowMs: number, isStale: boolean): Promise<Published> {
     const found = this.known.get(issuer)
-    const ageMs = found === undefined ? Infinity : Math.abs(nowMs - found.fetchedMs)
-    if (found !== undefined && ageMs < (isStale ? FETCH_EVERY_MS : KEEP_MS)) return found.published
+    if (found !== undefined && isUsable(found, nowMs, isStale)) return found.published
     if (this.known.size >= PROVIDERS_MAX) this.known.clear()
     const published = this.fetch(issuer)
-    this.known.set(issuer, { fetchedMs: nowMs, published })
+    this.known.set(issuer, { triedMs: nowMs, fetchedMs: nowMs, published })
     published.catch(() => this.failed(issuer, nowMs, found))
     return published
   }
@@ -72,9 +74,9 @@ export class ProviderKeys {
   /** After a failed fetch the earlier keys stay valid; the fetch is retried after `FETCH_EVERY_MS`. */
   private failed(issuer: string, nowMs: number, before: Fetched | undefined): void {
     const current = this.known.get(issuer)
-    if (current?.fetchedMs !== nowMs) return
-    const keepUntil = nowMs - KEEP_MS + FETCH_EVERY_MS
-    this.known.set(issuer, { fetchedMs: keepUntil, published: (before ?? current).published })
+    if (current?.triedMs !== nowMs) return
+    const { fetchedMs, published } = before ?? { ...current, fetchedMs: -Infinity }
+    this.known.set(issuer, { triedMs: nowMs, fetchedMs, published })
   }
 
   private async fetch(issuer: string): Promise<Published> {
@@ -109,6 +111,12 @@ export class ProviderKeys {
       throw unreadable(url, "it is not JSON")
     }
   }
+}
+
+/** Returns false if it is time for another fetch; a clock that was set back is no reason to wait for one. */
+function isUsable({ triedMs, fetchedMs }: Fetched, nowMs: number, isStale: boolean): boolean {
+  if (Math.abs(nowMs - triedMs) < FETCH_EVERY_MS) return true
+  return !isStale && Math.abs(nowMs - fetchedMs) < KEEP_MS
 }
 
 const unreadable = (url: string, reason: string): Failure =>
