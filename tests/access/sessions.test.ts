@@ -268,6 +268,9 @@ testBothWays("session tags need a separate permission, and override the role's t
     ["Stage", "x"],
     ["team", "b"],
   ])
+  // Its token would be longer than any that is accepted.
+  const many = Array.from({ length: 50 }, (_, i) => [`key ${i}`, "v".repeat(250)] as const)
+  await rejects("limitExceeded", assume({ tags: many }))
 })
 
 testBothWays(

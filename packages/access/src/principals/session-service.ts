@@ -144,10 +144,6 @@ export class SessionService implements Sessions {
     const known = entries.map(entry => entry.dn).filter(entry => entry !== own)
     const session = { kind: "person", accountId, dn, login, userName, groups: known, policy: text } as const
     const issued = this.issue(session, length, nowMs)
-    if (issued.token.length > SESSION_TOKENS.charactersMax) {
-      const message = `the session policy and the DNs of ${known.length} groups with policies are too long for one session`
-      throw fail("limitExceeded", { message })
-    }
     const account = must(await this.directory.ask(readAccount(accountId)), "the root account exists")
     return { ...issued, arn: personPrincipal(account, { dn: own, userName }, []).arn }
   }
@@ -215,11 +211,18 @@ export class SessionService implements Sessions {
     return { texts: text === undefined ? [] : [text], arns: policyArns }
   }
 
+  /** Throws `limitExceeded`. */
   private issue(session: KeySession | RoleSession | PersonSession, seconds: number, nowMs: number): IssuedSession {
     const accessKeyId: AccessKeyId = randomTemporaryKeyId(this.random)
     const secret = randomSecret(this.random)
     const expiresMs = nowMs + seconds * 1000
     const token = this.tokens.seal({ accessKeyId, secret, issuedMs: nowMs, expiresMs, session })
+    // No server opens a longer one: the credentials would be refused at each use.
+    if (token.length > SESSION_TOKENS.charactersMax) {
+      const message =
+        "the session policies, the tags, the claims and the groups with policies are together too long for one session"
+      throw fail("limitExceeded", { message })
+    }
     return { accessKeyId, secret, token, expiresMs }
   }
 }
