@@ -2,11 +2,12 @@
  * A finished request as a line of the access log. Pure.
  *
  * Promises  One line: what a client chooses cannot end it, nor a field of it. Contains no signature, no token and no key of
- *           a client: JSON has no query, S3's format has one without their values.
+ *           a client: JSON has no query but that of a referrer, and queries are without their values.
  * Limits    Those of `liveRequestOf`; `TEXT_CHARACTERS_MAX` for each text of S3's format.
  * Source    "Amazon S3 server access log format", Amazon S3 User Guide.
  */
-import { percentEncode } from "@hayloft/base/http/uri.js"
+import { unlessRefused } from "@hayloft/base/failures.js"
+import { percentDecode, percentEncode } from "@hayloft/base/http/uri.js"
 import type { FinishedRequest } from "@hayloft/protocols/http/index.js"
 import { liveRequestOf } from "./live-request-core.js"
 
@@ -14,7 +15,8 @@ export type AccessLogFormat = "json" | "s3"
 
 /** Keys have 1,024 bytes, each three characters when encoded; heads are limited by the server. */
 const TEXT_CHARACTERS_MAX = 4_096
-const HIDDEN_PARAMETERS = /(^|&)((?:X-Amz-Signature|X-Amz-Security-Token|Signature|[^&=]*customer-key))=[^&]*/gi
+/** Names of parameters: those of presigned URLs, and of Swift's temporary URLs. */
+const HIDDEN_PARAMETERS = /^(?:x-amz-signature|x-amz-security-token|signature|temp_url_sig|.*customer-key)$/i
 
 interface LoggedRequest {
   /** The port: s3, admin, websites. */
@@ -40,7 +42,7 @@ function jsonLine({ server, node, atMs, request }: LoggedRequest): string {
     httpVersion: request.httpVersion,
     tlsVersion: request.tlsVersion,
     host: cut(request.header("host")),
-    referer: cut(request.header("referer")),
+    referer: cut(refererOf(request)),
     versionId: request.answerHeader("x-amz-version-id"),
     turnaroundMs: roundedTo(2, request.timing.turnaroundMs),
   })}\n`
@@ -116,7 +118,7 @@ function s3Line({ server, atMs, request }: LoggedRequest): string | undefined {
     plain(objectBytesOf(request, operation)),
     plain(Math.round(timing.totalMs)),
     plain(roundedTo(0, timing.turnaroundMs)),
-    `"${quotable(request.header("referer") ?? "-")}"`,
+    `"${quotable(refererOf(request) ?? "-")}"`,
     `"${quotable(request.header("user-agent") ?? "-")}"`,
     plain(request.answerHeader("x-amz-version-id")),
     plain(request.answerHeader("x-amz-id-2")),
@@ -167,11 +169,27 @@ const quotable = (text: string): string =>
 /** Headers and targets are byte strings already. */
 const byteStringOf = (character: string): string => (character > "\u00ff" ? bytesOf(character) : character)
 
+/** The page that a browser comes from may have been opened by a presigned URL. */
+function refererOf(request: FinishedRequest): string | undefined {
+  const referer = request.header("referer")
+  return referer && withoutSecrets(referer)
+}
+
 function withoutSecrets(rawTarget: string): string {
   const at = rawTarget.indexOf("?")
   if (at === -1) return rawTarget
-  return `${rawTarget.slice(0, at + 1)}${rawTarget.slice(at + 1).replace(HIDDEN_PARAMETERS, "$1$2=REDACTED")}`
+  const shown = rawTarget
+    .slice(at + 1)
+    .split("&")
+    .map(parameter => {
+      const [name = ""] = parameter.split("=", 1)
+      return HIDDEN_PARAMETERS.test(decoded(name)) ? `${name}=REDACTED` : parameter
+    })
+  return `${rawTarget.slice(0, at + 1)}${shown.join("&")}`
 }
+
+/** A client may encode any letter of a name; one that cannot be decoded names no parameter. */
+const decoded = (name: string): string => unlessRefused(() => percentDecode(name)) ?? name
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 

@@ -103,6 +103,21 @@ test("s3: an upload with a version, a presigned read of a range, an anonymous er
   )
 })
 
+test("signatures are hidden in temporary URLs of Swift, under encoded names, and in the page that a browser comes from", () => {
+  const query = "a=1&temp_url_sig=s3cret&x%2Damz%2dSignature=s3cret&%zz=&temp_url_expires=9"
+  const hidden = "a=1&temp_url_sig=REDACTED&x%2Damz%2dSignature=REDACTED&%zz=&temp_url_expires=9"
+  const request = requestOf({
+    rawTarget: `/v1/AUTH_1/pictures/k?${query}`,
+    sent: { referer: `https://a/page?${query}` },
+  })
+  const line = lineOf(request) ?? ""
+  assert.ok(line.includes(`"GET /v1/AUTH_1/pictures/k?${hidden} HTTP/1.1"`), line)
+  assert.ok(line.includes(`"https://a/page?${hidden}"`), line)
+  const json = accessLineOf("json", { server: "swift", node: undefined, atMs: DONE_MS, request }) ?? ""
+  assert.ok(json.includes(`"https://a/page?${hidden}"`), json)
+  assert.doesNotMatch(line + json, /s3cret/)
+})
+
 test("s3: requests that name no bucket have no line; nothing that a client sends ends a field or a line", () => {
   assert.equal(lineOf(requestOf({ subject: {}, notes: { operation: "ListBuckets" } })), undefined)
   assert.equal(lineOf(requestOf(), "admin"), undefined)
