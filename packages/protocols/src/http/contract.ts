@@ -169,7 +169,8 @@ export interface Exchange extends Payer {
   /** The request is refused because it may not do this, or has not shown who sent it: it may have named an account falsely. */
   denyAccount(): void
   /**
-   * From now on its bodies move when the pacer lets them; resolves when the request may begin, or the client has gone.
+   * From now on its bodies move when the pacer lets them; resolves when the request may begin, or the client has gone. One
+   * that was refused while its work went on is not paced any more.
    * While it waits for the pacer it has no place.
    */
   paceBy(pacer: Pacer): Soon<void>

@@ -248,6 +248,8 @@ export class HttpExchange implements Exchange, FinishedRequest {
   }
 
   paceBy(pacer: Pacer): Promise<void> | undefined {
+    // Its meters were counted when it was answered: nothing would end what begins now.
+    if (this.isAbandoned) return undefined
     this.pacer = pacer
     return this.parked(go => pacer.begin(this.wholeBody?.length ?? this.readBytes, go))
   }

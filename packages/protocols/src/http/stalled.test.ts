@@ -22,6 +22,7 @@ async function world() {
   let goOn: () => void = () => undefined
   const blocked = new Promise<void>(resolve => (goOn = resolve))
   const [ended, failed]: [string[], unknown[]] = [[], []]
+  const paced = { begun: 0, ended: 0 }
   let reason: Failure | undefined = fail("tooManyInFlight", { message: "the disks do not answer" })
   async function* halves(): AsyncGenerator<Uint8Array> {
     yield Buffer.from("first ")
@@ -45,12 +46,16 @@ async function world() {
       }
       await blocked
     }
+    if (exchange.header("x-paced") !== undefined) {
+      exchange.countIn({ count: () => void (paced.ended += 1) })
+      await exchange.paceBy({ begin: () => void (paced.begun += 1), move: () => undefined })
+    }
     ended.push(exchange.rawTarget)
     await exchange.respond(ok)
   }
   const stalled = ({ rawTarget }: Pick<Exchange, "rawTarget">) => (rawTarget === "/patient" ? undefined : reason)
   const { open } = await serve(handle, LIMITS, undefined, { stalled })
-  return { open, goOn, ended, failed, answers: () => (reason = undefined) }
+  return { open, goOn, ended, failed, paced, answers: () => (reason = undefined) }
 }
 
 test("a request that waits is refused with the reason, and its work goes on", async () => {
@@ -65,6 +70,18 @@ test("a request that waits is refused with the reason, and its work goes on", as
   assert.deepEqual(ended, ["/well"])
   goOn()
   await until("the work has ended", () => ended.includes("/a"))
+})
+
+test("the work of a refused request is not paced: nothing would tell the pacer of its end", async () => {
+  const { open, goOn, ended, paced } = await world()
+  const client = await open()
+  client.send("GET /well HTTP/1.1\r\nHost: h\r\nX-Paced: 1\r\n\r\n")
+  assert.deepEqual(await last(client, 1), [200, "done"])
+  client.send("GET /a HTTP/1.1\r\nHost: h\r\nX-Paced: 1\r\n\r\n")
+  assert.equal((await last(client, 2))[0], 503)
+  goOn()
+  await until("the work has ended", () => ended.includes("/a"))
+  assert.deepEqual(paced, { begun: 1, ended: 1 })
 })
 
 test("the body of a refused request ends for its work, which cannot commit a part of it", async () => {
