@@ -57,6 +57,13 @@ test("changes are listed by every process, the latest first, in pages, with how 
   assert.equal(second.next, undefined)
 })
 
+test("a long target is cut", async () => {
+  const log = world().open(1)
+  await (await log.begin(change("x".repeat(100_000)), nothing)).end("done", nothing)
+  const [entry] = (await log.list(undefined, 1)).entries
+  assert.equal(entry?.target, "x".repeat(AUDIT_LIMITS.targetCharactersMax))
+})
+
 test("old records go, and long texts are left out", async () => {
   const { clock, metadata, open } = world()
   const log = open(1)

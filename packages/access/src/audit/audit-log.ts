@@ -40,6 +40,8 @@ export const AUDIT_LIMITS = {
   countMax: 250_000,
   /** The limit is for the texts of the request, and of what there was before and after; longer texts are left out. */
   textCharactersMax: 8_192,
+  /** A longer target is cut: clients name what does not exist, too. */
+  targetCharactersMax: 2_048,
   /** Pages of records that one listing looks at. */
   examinedPagesMax: 40,
 } as const
@@ -103,7 +105,8 @@ export class AuditLog {
     const atMs = this.clock.wallMs()
     const letters = randomText(this.random, KEY_LETTERS, RANDOM_LETTERS).toLowerCase()
     const id = parseAuditId(`${String(atMs).padStart(13, "0")}-${letters}`)
-    const record = { ...change, request: bounded(change.request), atMs, after: undefined, ended: undefined }
+    const target = change.target.slice(0, AUDIT_LIMITS.targetCharactersMax)
+    const record = { ...change, target, request: bounded(change.request), atMs, after: undefined, ended: undefined }
     await this.write(change, async () => {
       await this.prepare()
       await this.directory.note(beginAudit({ id, ...record, before: bounded(await before()) }))

@@ -41,7 +41,7 @@ export async function auditedOperation(
     caller: auditCallerOf(caller.principal, keyId, remoteAddress),
     requestId,
     operation: `kms:${name}`,
-    target: target.slice(0, TARGET_CHARACTERS_MAX),
+    target,
     request: auditText(members),
   }
   const show = async (): Promise<string | undefined> => {
@@ -54,5 +54,3 @@ export async function auditedOperation(
   const after = async (result: KmsResult) => (name === "CreateKey" ? auditText(result) : show())
   return audited(log, change, { before: show, after }, act)
 }
-
-const TARGET_CHARACTERS_MAX = 2_048
