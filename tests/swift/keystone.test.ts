@@ -11,6 +11,10 @@ interface Told {
   readonly project?: string
   readonly roles: readonly string[]
   readonly expires?: string
+  /** The domain of the user; undefined: the default one. */
+  readonly domain?: string
+  /** The name of the user, if it is not made of the token. */
+  readonly name?: string
 }
 
 const LATER = "2099-01-01T00:00:00.000000Z"
@@ -20,6 +24,7 @@ const tokens = new Map<string, Told>([
   ["operator", { project: ownerAccount.id, roles: ["Member"] }],
   ["reader", { project: ownerAccount.id, roles: ["reader"] }],
   ["nobody", { project: ownerAccount.id, roles: ["other"] }],
+  ["namesake", { project: ownerAccount.id, roles: ["other"], domain: "1f2e", name: "name-of-nobody" }],
   ["stranger", { project: STRANGER_ACCOUNT, roles: ["admin"] }],
   ["seller", { project: STRANGER_ACCOUNT, roles: ["reselleradmin"] }],
   ["auditor", { project: STRANGER_ACCOUNT, roles: ["auditor"] }],
@@ -39,8 +44,8 @@ const keystone = createServer((request, response) => {
   const told = tokens.get(token)
   const isAsked = request.url === "/v3/auth/tokens?nocatalog" && request.headers["x-auth-token"] === token
   if (isDown || !isAsked || told === undefined) return void response.writeHead(isDown ? 503 : 404).end()
-  const { project, roles, expires = LATER } = told
-  const user = { id: `id-of-${token}`, name: `name-of-${token}`, domain: { id: "default" } }
+  const { project, roles, expires = LATER, domain = "default", name = `name-of-${token}` } = told
+  const user = { id: `id-of-${token}`, name, domain: { id: domain } }
   const shown = {
     expires_at: expires,
     user,
@@ -104,6 +109,20 @@ test("a reader reads, and a user without a role has what access lists give", asy
   assert.equal(await status(operator.call("POST", "/of-roles", { headers: list })), 204)
   assert.equal(await status(nobody.call("GET", "/of-roles/o")), 200)
   assert.equal(await status(user("stranger").call("GET", "/of-roles/o")), 403)
+})
+
+test("a list names users by their ids, and by names only those of the default domain, since others have the same", async () => {
+  const [operator, nobody, namesake] = [user("operator"), user("nobody"), user("namesake")]
+  await operator.call("PUT", "/of-domains")
+  await operator.call("PUT", "/of-domains/o", { body: "x" })
+  const read = async (name: string): Promise<readonly number[]> => {
+    const list = { "X-Container-Read": `${ownerAccount.id}:${name}` }
+    assert.equal(await status(operator.call("POST", "/of-domains", { headers: list })), 204)
+    return [await status(nobody.call("GET", "/of-domains/o")), await status(namesake.call("GET", "/of-domains/o"))]
+  }
+  assert.deepEqual(await read("name-of-nobody"), [200, 403])
+  assert.deepEqual(await read("id-of-nobody"), [200, 403])
+  assert.deepEqual(await read("id-of-namesake"), [403, 200])
 })
 
 test("reseller roles act in every account, or read every account", async () => {

@@ -136,7 +136,7 @@ export class SwiftCallers {
 
   private async ofKeystone(keystone: Keystone, token: string, exchange: Exchange) {
     const { caller, user, reseller } = await keystone.callerOf(token)
-    const listed = grantedNames(caller.account, [user.userName, user.id])
+    const listed = grantedNames(caller.account, [user.userName, user.userId, user.id])
     const root = caller.isWholeRoot ? caller.account.id : undefined
     return { ...this.listedAs(caller, listed, exchange, root), reseller }
   }

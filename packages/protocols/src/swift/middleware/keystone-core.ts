@@ -10,11 +10,17 @@ import { parseAccessKeyId, parseAccountId, type AccessKeyId, type AccountId } fr
 import { READER_POLICIES, type ResellerRole } from "./reseller-core.js"
 import { jsonMember } from "@hayloft/base/json.js"
 
+/** The domain that Keystone makes at its start. Swift takes names in access lists for those of its users only. */
+const DEFAULT_DOMAIN = "default"
+
 export interface KeystoneUser {
   /** The project, as an account. */
   readonly accountId: AccountId
+  /** The user's name if it is in the default domain, else its id: users of several domains may have one name. */
   readonly userName: string
-  /** It takes the place of a key's id in logs, and names the user in access lists, as its name does. */
+  /** The id in Keystone, by which access lists may name the user. */
+  readonly userId: string
+  /** It takes the place of a key's id in logs, and names the user in access lists, too. */
   readonly id: AccessKeyId
   readonly roles: readonly string[]
   readonly expiresMs: number
@@ -43,10 +49,13 @@ export function keystoneUserOf(body: Uint8Array): KeystoneUser {
   const expiresMs = Date.parse(textOf(token, "expires_at", "time at which the token ends"))
   if (Number.isNaN(expiresMs)) throw malformed("time at which the token ends")
   const roles = jsonMember(token, "roles")
+  const userId = textOf(user, "id", "id of the user")
+  const userName = textOf(user, "name", "name of the user")
   return {
     accountId: parseAccountId(textOf(jsonMember(token, "project"), "id", "project: ask for a token of a project")),
-    userName: textOf(user, "name", "name of the user"),
-    id: parseAccessKeyId(`keystone-${textOf(user, "id", "id of the user")}`),
+    userName: jsonMember(jsonMember(user, "domain"), "id") === DEFAULT_DOMAIN ? userName : userId,
+    userId,
+    id: parseAccessKeyId(`keystone-${userId}`),
     roles: (Array.isArray(roles) ? roles : []).flatMap((role: unknown) => {
       const name = jsonMember(role, "name")
       return typeof name === "string" ? [name.toLowerCase()] : []
