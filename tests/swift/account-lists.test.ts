@@ -1,6 +1,7 @@
 /** Access lists of accounts, over the model: whom they let into the account, its containers and its metadata. */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { ownerAccount, OWNER, STRANGER, userKeyOf } from "../s3/over-model.js"
 import { serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
@@ -10,12 +11,14 @@ const WRITER = { id: "AKIAWRITER", secret: "writer-secret" }
 const LIMITED = { id: "AKIALIMITED", secret: "limited-secret" }
 const EVERYTHING = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
 
+const audit = new FakeAudit()
 let world: SwiftWorld
 let owner: SwiftUser
 let stranger: SwiftUser
 before(async () => {
   const session = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}]}'
   world = await serveSwift({
+    audit,
     keys: [
       userKeyOf(READER, "ann", []),
       userKeyOf(WRITER, "bob", [EVERYTHING]),
@@ -28,6 +31,32 @@ before(async () => {
 after(() => world.stop())
 
 const status = async (answer: Promise<RawResponse>): Promise<number> => (await answer).status
+
+test("the audit log shows who gets access by lists and keys of accounts and containers, and no key", async () => {
+  const path = "/audited"
+  const post = (at: string, headers: Readonly<Record<string, string>>) => status(owner.call("POST", at, { headers }))
+  const states = (operation: string, ...members: readonly string[]): readonly unknown[] => {
+    const { before: former, after: latter } = audit.last(operation) ?? {}
+    const states = [former, latter].map(text => JSON.parse(text ?? "{}") as Readonly<Record<string, unknown>>)
+    return states.map(state => members.map(member => state[member]))
+  }
+  const ofContainer = ["metadata", "read", "write"]
+  assert.equal(await status(owner.call("PUT", path, { headers: { "X-Container-Read": ".r:*" } })), 201)
+  const made = [{}, ".r:*", ""]
+  assert.deepEqual(states("s3:CreateBucket", ...ofContainer), [[undefined, undefined, undefined], made])
+  assert.equal(await post(path, { "X-Container-Write": "friend", "X-Container-Meta-Temp-URL-Key": "hush1" }), 204)
+  const changed = [{ "temp-url-key": "(hidden)" }, ".r:*", "friend"]
+  assert.deepEqual(states("s3:PutBucketTagging", ...ofContainer), [made, changed])
+  const access = JSON.stringify({ admin: ["friend"] })
+  assert.equal(await post("", { "X-Account-Access-Control": access, "X-Account-Meta-Temp-URL-Key": "hush2" }), 204)
+  assert.deepEqual(states("swift:SetAccount", "access", "metadata"), [
+    ["", {}],
+    ['{"admin":["friend"]}', { "temp-url-key": "(hidden)" }],
+  ])
+  assert.equal(audit.last("swift:SetAccount")?.target, ownerAccount.id)
+  assert.equal(await post("", { "X-Account-Access-Control": "{}", "X-Remove-Account-Meta-Temp-URL-Key": "x" }), 204)
+  assert.doesNotMatch(JSON.stringify(audit.all), /hush/)
+})
 
 test("an account's access list gives others levels of rights in its containers", async () => {
   const path = "/account-list"

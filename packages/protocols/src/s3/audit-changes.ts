@@ -32,8 +32,8 @@ function jsonOfAnswer({ body }: S3Answer): string | undefined {
   return JSON.stringify(jsonOfDocument(body.bytes) ?? Buffer.from(body.bytes).toString())
 }
 
-const factsOf = ({ name, owner, location, versioning, lock }: Bucket): string =>
-  JSON.stringify({ name, owner, location, versioning, hasLock: lock !== undefined })
+const factsOf = ({ name, owner, location, versioning, lock }: Bucket, state?: object): string =>
+  JSON.stringify({ name, owner, location, versioning, hasLock: lock !== undefined, ...state })
 
 export class ChangeAudit {
   constructor(private readonly log: Pick<AuditLog, "begin">) {}
@@ -63,7 +63,7 @@ export class ChangeAudit {
 
 async function shown(operation: S3Operation, call: BucketCall | NewBucketCall, name: BucketName) {
   const bucket = await call.services.buckets.open(name)
-  if (operation.when.length === 0) return factsOf(bucket)
+  if (operation.when.length === 0) return factsOf(bucket, await operation.state?.(bucket))
   const read = readerOf(operation)
   return read && "owner" in call && call.owner !== undefined
     ? jsonOfAnswer(await read(call.reading(bucket, call.owner)))

@@ -8,6 +8,7 @@
 import { assert, must } from "@hayloft/base/assert.js"
 import { parseNewBucketName, type BucketName } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
+import type { Bucket } from "@hayloft/objects/contract.js"
 import type { CallBody } from "./body.js"
 import type { AccountCall, S3Answer, BucketCall, S3Call, FormCall, NewBucketCall, ObjectCall } from "./call.js"
 import { deleteBucketEncryption, putBucketEncryption } from "./operations/bucket-encryption.js"
@@ -121,6 +122,8 @@ export interface S3Operation {
   readonly heavy: boolean
   /** Headers may give the created bucket or object an access control list. */
   readonly takesAcl: boolean
+  /** The state of the bucket that the audit log shows beside its facts, of another protocol; undefined: there is none. */
+  readonly state?: (bucket: Bucket) => Soon<object>
 }
 
 /** `PUT /b?acl` and the like: method, resource, and the parameters or header that select the operation. */

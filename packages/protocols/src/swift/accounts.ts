@@ -10,6 +10,7 @@ import type { Bucket, BucketUsage, Buckets } from "@hayloft/objects/contract.js"
 import { operationAs, type AccountCall, type S3Answer } from "../s3/index.js"
 import { formatAccountAccess, parseAccountAccess } from "./account-access-core.js"
 import { auditedChange, makeAccount } from "./account-changes.js"
+import { accountState } from "./audited-states-core.js"
 import { changedLimits, quotaChangeIn, quotaFields, withoutQuota } from "./middleware/account-quota-core.js"
 import { emptyAnswer, timestampOf } from "./answers.js"
 import { chosenQuotes, etagQuotesField, etagQuotesIn } from "./middleware/etag-quoter-core.js"
@@ -130,13 +131,23 @@ export class AccountRequests {
     await this.changeQuota(id, request)
     const stated = exchange.header("x-account-access-control")
     const access = stated === undefined ? undefined : formatAccountAccess(parseAccountAccess(stated))
-    await this.context.swiftAccounts.change(id, former => ({
-      ...this.changedKeys(former, request),
-      access: access ?? former.access,
-      quotesEtags: chosenQuotes(former.quotesEtags, etagQuotesIn(exchange.headers, "Account")),
-      // A PUT brings a deleted account back.
-      ...(exchange.method !== "PUT" && { deletedMs: former.deletedMs }),
-    }))
+    const { swiftAccounts } = this.context
+    const before = accountState(await swiftAccounts.of(id))
+    await auditedChange(this.context, request, { operation: "SetAccount", target: id }, before, async () => {
+      let after = before
+      await swiftAccounts.change(id, former => {
+        const next = {
+          ...this.changedKeys(former, request),
+          access: access ?? former.access,
+          quotesEtags: chosenQuotes(former.quotesEtags, etagQuotesIn(exchange.headers, "Account")),
+          // A PUT brings a deleted account back.
+          ...(exchange.method !== "PUT" && { deletedMs: former.deletedMs }),
+        }
+        after = accountState(next)
+        return next
+      })
+      return after
+    })
   }
 
   /** The metadata that follows, and who has set the keys in it. */

@@ -30,6 +30,7 @@ import {
 } from "../s3/index.js"
 import { accessListParser } from "./access-lists-core.js"
 import { emptyAnswer, timestampOf } from "./answers.js"
+import { containerState } from "./audited-states-core.js"
 import { archiveFields } from "./middleware/archive-core.js"
 import { changeIn, type ContainerChange } from "./container-changes-core.js"
 import { etagQuotesField } from "./middleware/etag-quoter-core.js"
@@ -118,7 +119,7 @@ export class SwiftContainers {
           parseName: parseNewContainerName,
           handle: (call: NewBucketCall) => this.create(call, request, { owner: account.id, change, policy }),
         } as const
-        const operation = operationAs("CreateBucket", answer, actions)
+        const operation = this.audited(operationAs("CreateBucket", answer, actions))
         try {
           const translation = { operation, bucket: target.container, headers: [] }
           return await this.context.calls.run(request.request, caller, translation)
@@ -210,7 +211,16 @@ export class SwiftContainers {
       if (change.versions !== undefined) await services.buckets.setVersioning(bucket, change.versions)
       return emptyAnswer(204)
     }
-    return this.run(request, operationAs("PutBucketTagging", { kind: "bucket", handle }, actionsOf(change)))
+    const operation = operationAs("PutBucketTagging", { kind: "bucket", handle }, actionsOf(change))
+    return this.run(request, this.audited(operation))
+  }
+
+  /** The operation with what the audit log shows of the container. */
+  private audited(operation: ReturnType<typeof operationAs>): ReturnType<typeof operationAs> {
+    const { containers, syncs } = this.context
+    const state = async (bucket: Bucket): Promise<object> =>
+      containerState((await containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER, await syncs.of(bucket))
+    return { ...operation, state }
   }
 
   /** Throws `invalidRequest` for a cluster that the operator does not know. */
