@@ -25,6 +25,7 @@ import { byteStringOfText } from "@hayloft/base/ids.js"
 export interface VersionFacts {
   readonly key: ObjectKey
   readonly isMarker: boolean
+  /** The size that clients see: of a large object that of its segments, which are objects of their own. */
   readonly sizeBytes: number
   readonly modifiedMs: number
   readonly storageClass: StorageClass

@@ -101,6 +101,16 @@ test("a preview counts what the next pass removes, by rule", async () => {
   assert.equal(locked, 0)
 })
 
+test("a large object has the size that clients see, and a preview counts its stored bytes", async () => {
+  const filter = { form: "filter", sizeAbove: 1_000_000 } as const
+  const scene = await world([{ id: "big", isEnabled: true, filter, expiration: { days: 7 } }])
+  await put(scene, "large", { largeObject: { sizeBytes: 5_000_000, md5: new Uint8Array(16), parts: 5 } })
+  const { versions } = await scene.inspect(9).explain(NAME, objectKeyOfText("large"))
+  assert.deepEqual([versions[0]?.sizeBytes, versions[0]?.next?.ruleId], [5_000_000, "big"])
+  const [big] = (await scene.inspect(9).preview(NAME)).rules
+  assert.deepEqual([big?.hidden, big?.bytes], [1, 100])
+})
+
 test("a preview counts unfinished uploads by the rule that removes them, and those that none removes", async () => {
   const scene = await world([
     ...RULES,

@@ -12,7 +12,7 @@ import { textOfObjectKey, type BucketId, type BucketName, type ObjectKey, type V
 import { objectRowKey, parseObjectRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { decodeUpload, type Versioning } from "@hayloft/engine/format/records.js"
-import { versionIdOfHead } from "@hayloft/engine/format/objects/version-record.js"
+import { versionIdOfHead, type VersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { decodeLifecycleRules } from "@hayloft/engine/format/objects/lifecycle-rules.js"
@@ -150,7 +150,7 @@ export const previewVersions = query(
       const shown = { key: textOfObjectKey(facts.key), versionId: versionIdOfHead(version.head) }
       const add = (ruleId: string, action: Action, storageClass?: StorageClass): void => {
         const example = storageClass === undefined ? { ...shown, action } : { ...shown, action, storageClass }
-        const one: PreviewedRule = { ...emptyOf(ruleId), ...countOf(action, facts), examples: [example] }
+        const one: PreviewedRule = { ...emptyOf(ruleId), ...countOf(action, version.head), examples: [example] }
         previewed.set(ruleId, sumOf(previewed.get(ruleId) ?? emptyOf(ruleId), one))
       }
       const move = moveDue(rules, facts, version, versioning, time)
@@ -213,7 +213,8 @@ const emptyOf = (ruleId: string, isEnabled = true): PreviewedRule => ({
   examples: [],
 })
 
-const countOf = (action: Action, { sizeBytes }: VersionFacts) => ({
+/** The bytes are those that the pass counts: the stored ones. */
+const countOf = (action: Action, { sizeBytes }: Pick<VersionHead, "sizeBytes">) => ({
   bytes: action === "move" ? 0 : sizeBytes,
   hidden: Number(action === "hide"),
   moved: Number(action === "move"),

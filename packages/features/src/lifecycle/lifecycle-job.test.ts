@@ -166,6 +166,24 @@ test("an object goes at the midnight after its days, and not before", async () =
   })
 })
 
+test("a rule by size goes by the size that clients see of a large object, and counts what is stored", async () => {
+  const segments = { sizeBytes: 5_000_000, md5: new Uint8Array(16), parts: 5 }
+  const large = { sizeBytes: 300, largeObject: segments }
+  const world = await World.open([
+    { filter: { form: "filter", prefix: "small/", sizeBelow: 1_000 }, expiration: { days: 1 } },
+    { filter: { form: "filter", prefix: "big/", sizeAbove: 1_000_000 }, expiration: { days: 1 } },
+    { filter: { form: "filter", prefix: "cold/" }, transitions: [{ storageClass: "STANDARD_IA", days: 1 }] },
+  ])
+  for (const prefix of ["small/", "big/", "cold/"]) {
+    world.put(`${prefix}large`, large)
+    world.put(`${prefix}plain`, { sizeBytes: 300 })
+  }
+  world.days(2)
+  const { removed } = (await world.pass()).report()
+  assert.deepEqual(world.shown(), ["big/plain", "cold/large", "cold/plain", "small/large"])
+  assert.deepEqual([removed.versions, removed.bytes, removed.moved, removed.movedBytes], [2, 600, 1, 300])
+})
+
 test("in a bucket with versions an object is hidden, then removed, and at last its marker goes", async () => {
   const world = await World.open(
     [{ expiration: { days: 1 } }, { noncurrent: { days: 1 } }, { expiration: { expiredMarkers: true } }],

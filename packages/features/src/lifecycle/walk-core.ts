@@ -21,6 +21,7 @@ import {
   decodeVersion,
   decodeVersionHead,
   expiryOfRecord,
+  shownBytesOf,
   versionIdOfHead,
   type VersionHead,
 } from "@hayloft/engine/format/objects/version-record.js"
@@ -107,7 +108,7 @@ export const versionFactsOf = (
 ): VersionFacts => ({
   key,
   isMarker: head.isMarker,
-  sizeBytes: head.sizeBytes,
+  sizeBytes: shownBytesOf(row.value, head),
   modifiedMs: head.modifiedMs,
   place,
   storageClass: head.storageClass,

@@ -493,3 +493,7 @@ export function shownOfRecord({ head, largeObject }: Pick<VersionRecord, "head" 
 /** The same of a record that is decoded only if it is one of a large object. */
 export const shownOfValue = (value: Uint8Array): ShownVersion =>
   shownOfRecord(isLargeAt(value, 0) ? decodeVersion(value) : { head: decodeVersionHead(value) })
+
+/** The size of `shownOfRecord`, from a record that is decoded only if it is one of a large object. */
+export const shownBytesOf = (value: Uint8Array, { sizeBytes }: Pick<VersionHead, "sizeBytes">): number =>
+  isLargeAt(value, 0) ? shownOfRecord(decodeVersion(value)).sizeBytes : sizeBytes
