@@ -109,6 +109,28 @@ test("a pipeline as text: the representation has its own ETag, length, type and 
   assert.notEqual(textOf(changed), textOf(small))
 })
 
+test("the end that rules announce is that of the stored object, whatever the size of a representation", async () => {
+  const document =
+    "<LifecycleConfiguration><Rule><ID>small</ID><Status>Enabled</Status><Expiration><Days>1</Days></Expiration>" +
+    "<Filter><ObjectSizeLessThan>10000</ObjectSizeLessThan></Filter></Rule></LifecycleConfiguration>"
+  await ok("PUT", { bucket: "ends" })
+  await ok("PUT", { bucket: "ends", query: "lifecycle", body: document, headers: md5Of(document) })
+  const announced = async (key: string, query: string): Promise<readonly (boolean | string | undefined)[]> => {
+    const answers = [await ok("GET", { bucket: "ends", key, query }), await ok("HEAD", { bucket: "ends", key, query })]
+    return answers.flatMap(answer => [answer.header("x-amz-expiration") !== undefined, outcomeOf(answer)[0]])
+  }
+  for (const [key, lengthBytes, isSmall] of [["long.txt", 50_000, false] as const, ["short.txt", 500, true] as const]) {
+    await ok("PUT", {
+      bucket: "ends",
+      key,
+      body: Buffer.alloc(lengthBytes, "text "),
+      headers: { "Content-Type": "text/plain" },
+    })
+    assert.deepEqual(await announced(key, ""), [isSmall, undefined, isSmall, undefined])
+    assert.deepEqual(await announced(key, transformed("gzip")), [isSmall, "applied", isSmall, "applied"])
+  }
+})
+
 test("what a step cannot change is the original, with the original's ETag and conditions", async () => {
   const broken = await put("broken.svg", "<svg><g></svg>", { "Content-Type": "image/svg+xml" })
   const answer = await get("broken.svg", transformed("svgmin"))

@@ -8,6 +8,7 @@ import { requireAppends } from "@hayloft/features/appends/index.js"
 import type { ObjectBody } from "@hayloft/objects/contract.js"
 import { answerEmpty, linesOfFields, type S3Answer, type ObjectCall } from "../call.js"
 import { announcedRules, answerWith, openObject } from "./get-object.js"
+import { expirationOf } from "./lifecycle-headers.js"
 import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const WAIT_SECONDS = { usual: 20, most: 60 } as const
@@ -40,7 +41,7 @@ export async function followObject(call: ObjectCall): Promise<S3Answer> {
     }
   })
   if (found === undefined) return answerEmpty(204, nothing)
-  const answer = await answerWith(call, found, rules)
+  const answer = await answerWith(call, found, expirationOf(call, rules, found.info))
   return { ...answer, headers: answer.headers.and(linesOfFields(streamFields(found))) }
 }
 

@@ -68,7 +68,7 @@ function linesOf(
   call: ObjectCall,
   body: ObjectBody,
   lock: readonly HeaderField[],
-  rules: CompiledRules | undefined,
+  expiration: string | undefined,
 ): HeaderLines {
   const { info, range } = body
   const { etag, versionId, userMetadata, tags } = info
@@ -82,7 +82,6 @@ function linesOf(
   if (tags.length > 0) text += `x-amz-tagging-count: ${tags.length}\r\n`
   const restoredUntilMs = call.services.archives.restoredUntilMs(info)
   if (restoredUntilMs !== undefined) text += `${RESTORE_HEADER}: ${restoreText(restoredUntilMs)}\r\n`
-  const expiration = expirationOf(call, rules, info)
   if (expiration !== undefined) text += `x-amz-expiration: ${expiration}\r\n`
   if (info.partsCount !== undefined && call.query.has("partNumber")) {
     text += `x-amz-mp-parts-count: ${info.partsCount}\r\n`
@@ -183,14 +182,16 @@ export const announcedRules = (call: ObjectCall): Soon<CompiledRules | undefined
   versionIdOf(call) !== undefined ? undefined : lifecycleOf(call)
 
 export const getObject = (call: ObjectCall): Soon<S3Answer> =>
-  after(announcedRules(call), rules => after(openObject(call, false), body => answerWith(call, body, rules)))
+  after(announcedRules(call), rules =>
+    after(openObject(call, false), body => answerWith(call, body, expirationOf(call, rules, body.info))),
+  )
 
-/** The answer with an opened object. Closes the object if it throws. */
-export const answerWith = (call: ObjectCall, body: ObjectBody, rules: CompiledRules | undefined): Soon<S3Answer> =>
+/** The answer with an opened object, and the expiration of the stored one. Closes the object if it throws. */
+export const answerWith = (call: ObjectCall, body: ObjectBody, expiration: string | undefined): Soon<S3Answer> =>
   recover(
     () =>
       after(lockFields(call, body.info), (lock): S3Answer => {
-        const headers = linesOf(call, body, lock, rules)
+        const headers = linesOf(call, body, lock, expiration)
         return { status: statusOf(body), headers, body: { kind: "object", body, lengthBytes: lengthOf(body) } }
       }),
     error => {
@@ -206,7 +207,8 @@ export const headObject = (call: ObjectCall): Soon<S3Answer> =>
       const omitted = { kind: "omitted", lengthBytes: lengthOf(body) } as const
       return after(requireKeyOfChecksum(call, body), () =>
         after(lockFields(call, body.info), (lock): S3Answer => {
-          return { status: statusOf(body), headers: linesOf(call, body, lock, rules), body: omitted }
+          const headers = linesOf(call, body, lock, expirationOf(call, rules, body.info))
+          return { status: statusOf(body), headers, body: omitted }
         }),
       )
     }),

@@ -17,6 +17,7 @@ import { checkOverrides } from "../content-lines.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { ruleOfKey } from "../settings/transforms.js"
 import { announcedRules, answerWith, getObject, headObject, openObject, rangeOf } from "./get-object.js"
+import { expirationOf } from "./lifecycle-headers.js"
 import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** How often a read starts over because the object was replaced. */
@@ -151,7 +152,8 @@ async function answerOnce(call: ObjectCall, transforms: ObjectTransforms, chosen
       range: rangeOf(call),
       ifRange: ifRangeOf(headers),
     })
-    const made = await answerWith(call, body, rules)
+    // Rules go by the stored object: a representation has another size.
+    const made = await answerWith(call, body, expirationOf(call, rules, original.info))
     const fields: readonly HeaderField[] = [
       ...(vary === undefined ? [] : [["Vary", vary] as const]),
       ...(pipeline.text === "" ? [] : fieldsOf(skipped)),
