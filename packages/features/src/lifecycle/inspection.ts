@@ -94,7 +94,7 @@ export const explainKey = query(
     const row = objectRowKey(bucketId, key)
     const versions: ExplainedVersion[] = []
     const bounds = { start: row, end: suffixRange(row).end, rowsMax: INSPECTION_LIMITS.versionsShown }
-    const next = walkVersions(view, bounds, rules?.newerKeptMax ?? 0, (facts, version) => {
+    const next = walkVersions(view, bounds, rules ?? NO_RULES, (facts, version) => {
       const isCurrent = facts.place.kind === "current"
       const removal = removalOf(facts, version.head, versioning)
       versions.push({
@@ -145,7 +145,7 @@ export const previewVersions = query(
       rules.rules.map(({ id, isEnabled }) => [id, emptyOf(id, isEnabled)]),
     )
     let [locked, examined] = [0, 0]
-    const next = walkVersions(view, bounds, rules.newerKeptMax, (facts, version) => {
+    const next = walkVersions(view, bounds, rules, (facts, version) => {
       examined += 1
       const shown = { key: textOfObjectKey(facts.key), versionId: versionIdOfHead(version.head) }
       const add = (ruleId: string, action: Action, storageClass?: StorageClass): void => {

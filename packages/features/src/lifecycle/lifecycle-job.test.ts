@@ -7,10 +7,15 @@ import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, par
 import type { ObjectKey } from "@hayloft/base/ids.js"
 import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import { ALL_UPLOADS, decodeLifecyclePass, lifecycleRowKey } from "@hayloft/engine/format/objects/lifecycle-pass.js"
-import { decodeVersion, NO_DETAILS, versionIdOfHead } from "@hayloft/engine/format/objects/version-record.js"
+import {
+  decodeVersion,
+  decodeVersionHead,
+  NO_DETAILS,
+  versionIdOfHead,
+} from "@hayloft/engine/format/objects/version-record.js"
 import { decisionIdOf, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { multipartIdOf } from "@hayloft/engine/format/objects/version-id.js"
-import { soleProcess, type Command } from "@hayloft/engine/metadata/index.js"
+import { soleProcess, type Command, type RowView } from "@hayloft/engine/metadata/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import {
@@ -26,6 +31,7 @@ import { newBucket, putOf, randomOf, type Scene } from "@hayloft/objects/command
 import { putVersion, removeLatest, removeVersion } from "@hayloft/objects/commands/version-commands-core.js"
 import { REAL_DAYS } from "@hayloft/objects/days.js"
 import { noteExpiring, rowsOfPass, takeSlice } from "./pass-core.js"
+import { versionFactsOf } from "./walk-core.js"
 import { Lifecycle } from "./lifecycle-job.js"
 import { STORE_DAYS, type StoreDays } from "@hayloft/objects/days.js"
 import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
@@ -295,6 +301,43 @@ test("passes over expiring objects take a share of the time, also those of sever
   assert.equal(await slices(), 0, "it took longer than a twentieth of this")
   world.nowMs += 20 * 3 * 60_000
   assert.ok((await slices()) >= 3)
+})
+
+test("many rules make slices shorter, so that requests between them are answered", async () => {
+  const rules = Array.from({ length: 999 }, (_, at) => ({
+    filter: { form: "filter", tags: [[`key ${at}`, ""]] } as const,
+    expiration: { days: 1 },
+  }))
+  const world = await World.open([...rules, { expiration: { days: 1 } }])
+  for (let key = 0; key < 250; key += 1) world.put(`key ${key}`)
+  world.days(2)
+  let slices = 0
+  world.scene.metadata.before = name => {
+    if (name === "TakeSlice") slices += 1
+  }
+  await world.pass()
+  assert.ok(slices >= 3, `${slices} slices`)
+  assert.deepEqual(world.shown(), [])
+})
+
+test("the tags of a version are read once, however many rules ask for them", async () => {
+  const world = await World.open([])
+  const tags = Array.from({ length: 10 }, (_, at): readonly [string, string] => [`key ${at}`, "value".repeat(50)])
+  world.put("a", { details: { ...NO_DETAILS, tags } })
+  const { committed } = world.scene.metadata
+  const [objectRow, row] = must([...committed.range("current", ALL_ROWS)][0], "the object is there")
+  const read: string[] = []
+  const view: RowView = {
+    range: (family, range) => committed.range(family, range),
+    get(family, key) {
+      read.push(family)
+      return committed.get(family, key)
+    },
+  }
+  const version = { objectRow, row, head: decodeVersionHead(row.value) }
+  const facts = versionFactsOf(view, keyOf("a"), version, { kind: "current", isOnly: true })
+  assert.deepEqual([facts.tags(), facts.tags()], [tags, tags])
+  assert.deepEqual(read, ["details"])
 })
 
 test("a version that is put meanwhile stays", async () => {

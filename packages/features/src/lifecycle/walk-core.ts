@@ -13,6 +13,7 @@ import {
   type VersionId,
 } from "@hayloft/base/ids.js"
 import { RememberedByObject } from "@hayloft/base/remembered.js"
+import type { Tags } from "@hayloft/base/tags.js"
 import { decodeLifecyclePass, lifecycleRowKey } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import { decodeLifecycleRules } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import { decodeSetting, decodeUpload, type UploadRecord, type Versioning } from "@hayloft/engine/format/records.js"
@@ -99,22 +100,25 @@ interface StoredVersion {
   readonly head: VersionHead
 }
 
-/** Returns what rules see of a version in its place. */
-export const versionFactsOf = (
+/** Returns what rules see of a version in its place. Its tags are read once, however many rules ask for them. */
+export function versionFactsOf(
   view: RowView,
   key: ObjectKey,
   { objectRow, row, head }: Omit<StoredVersion, "rowKey">,
   place: VersionFacts["place"],
-): VersionFacts => ({
-  key,
-  isMarker: head.isMarker,
-  sizeBytes: shownBytesOf(row.value, head),
-  modifiedMs: head.modifiedMs,
-  place,
-  storageClass: head.storageClass,
-  expiresMs: expiresMsOf(row),
-  tags: () => readDetails(view, objectRow, decodeVersion(row.value)).tags,
-})
+): VersionFacts {
+  let tags: Tags | undefined
+  return {
+    key,
+    isMarker: head.isMarker,
+    sizeBytes: shownBytesOf(row.value, head),
+    modifiedMs: head.modifiedMs,
+    place,
+    storageClass: head.storageClass,
+    expiresMs: expiresMsOf(row),
+    tags: () => (tags ??= readDetails(view, objectRow, decodeVersion(row.value)).tags),
+  }
+}
 
 function expiresMsOf({ value }: MetadataRow): number | undefined {
   const expiresAtSeconds = expiryOfRecord(value)
@@ -172,16 +176,21 @@ const keyAt = (objectRow: RowKey, before: NewerVersions): WalkedKey => ({
 
 const FIRST: NewerVersions = { sinceMs: undefined, newer: 0 }
 
+/** Comparisons of a version with a rule that one query makes: requests of its process wait for it. */
+const COMPARISONS_MAX = 100_000
+
 /**
- * Calls `visit` with each version and its facts, until it returns false. Returns the row at which the next slice begins;
- * undefined: there is none.
+ * Calls `visit` with each version and its facts, until it returns false; of fewer rows if there are many rules to compare
+ * them with. Returns the row at which the next slice begins; undefined: there is none.
  */
 export function walkVersions(
   view: RowView,
-  { start, end, rowsMax }: Omit<SliceBounds, "dueMax">,
-  newerMax: number,
+  bounds: Omit<SliceBounds, "dueMax">,
+  { rules, newerKeptMax: newerMax }: CompiledRules,
   visit: (facts: VersionFacts, version: StoredVersion) => boolean,
 ): RowKey | undefined {
+  const { start, end } = bounds
+  const rowsMax = Math.min(bounds.rowsMax, Math.ceil(COMPARISONS_MAX / Math.max(1, rules.length)))
   let at: WalkedKey | undefined
   let rows = 0
   /** Returns where the slice ends if the marker was refused. */
@@ -296,7 +305,7 @@ export const dueVersions = query(
     if (rules === undefined) return { due: [], next: undefined }
     const due: DueKey[] = []
     const versioning = versioningOf(view, bucketId)
-    const next = walkVersions(view, bounds, rules.newerKeptMax, (facts, version) => {
+    const next = walkVersions(view, bounds, rules, (facts, version) => {
       const isCurrent = facts.place.kind === "current"
       const isRemoved = isDue(dueOf(rules, facts, time), time) && (isCurrent || isUnlocked(version, time))
       const isMoved = moveDue(rules, facts, version, versioning, time) !== undefined
