@@ -387,6 +387,20 @@ test("a large object is deleted alone, or with its segments and theirs", async (
   assert.equal((await get("/large/no-large")).status, 200)
 })
 
+test("a large object whose lists repeat others is deleted with its segments, each opened once", async () => {
+  let path = await makeLarge("repeated", ["ab"])
+  for (let level = 2; level <= 7; level += 1) {
+    const next = `/large/repeated-${level}`
+    const answer = await putManifest(next, Array(50).fill({ path, range: "0-0" }))
+    assert.equal(answer.status, 201, answer.text)
+    path = next
+  }
+  const json = { headers: { Accept: "application/json" } }
+  const { text } = await owner.call("DELETE", `${path}?multipart-manifest=delete`, json)
+  const report = JSON.parse(text) as Record<string, unknown>
+  assert.deepEqual([report["Number Deleted"], report["Number Not Found"], report["Errors"]], [8, 0, []], text)
+})
+
 test("nothing is deleted if the segments of an inner large object cannot be read", async () => {
   const inner = await makeLarge("inner-of-others", ["a"])
   const list = stranger.account.slice("/v1/AUTH_".length)

@@ -188,9 +188,60 @@ const segmentsOf = (call: ObjectCall): Soon<LargeObjectOfCall | undefined> =>
 export async function namesOfSegments(
   context: SwiftContext,
   request: SwiftObjectRequest,
-  place = { container: request.target.container, object: request.target.object },
-  depth = 1,
 ): Promise<readonly string[] | undefined> {
+  const { container, object } = request.target
+  const search: SegmentSearch = { context, request, names: new Set(), opened: new Set() }
+  const isLarge = await addNames(search, { container, object }, 1)
+  return isLarge ? [...search.names] : undefined
+}
+
+interface SegmentSearch {
+  readonly context: SwiftContext
+  readonly request: SwiftObjectRequest
+  readonly names: Set<string>
+  /** Large objects whose segments are among the names. A list may have one of them a thousand times, on each level. */
+  readonly opened: Set<string>
+}
+
+interface PlaceOfObject {
+  readonly container: string
+  readonly object: string
+}
+
+/** Adds the names of an object's segments, inner ones first. Returns false if it is no large object. */
+async function addNames(search: SegmentSearch, place: PlaceOfObject, depth: number): Promise<boolean> {
+  const found = await largeObjectAt(search, place)
+  if (found === undefined) return false
+  const { names, opened } = search
+  for (const segment of found.segments) {
+    if (segment.kind === "data") continue
+    const { container, key, isLarge } = segment
+    const name = `/${container}/${key}`
+    if (isLarge && depth < LARGE_OBJECT_LIMITS.nestingMax && !opened.has(name)) {
+      opened.add(name)
+      const inner = { container: textOfObjectKey(container), object: key }
+      // An object that is not there any more has no segments.
+      await recover(
+        () => addNames(search, inner, depth + 1),
+        error => {
+          // Others would leave segments that nothing names any more.
+          if (isFailure(error, "noSuchKey", "noSuchBucket")) return false
+          throw error
+        },
+      )
+    }
+    names.add(name)
+    if (names.size > BULK_LIMITS.deletionsMax)
+      throw fail("entityTooLarge", { message: `Maximum Bulk Deletes: ${BULK_LIMITS.deletionsMax} per request` })
+  }
+  return true
+}
+
+/** Returns undefined if the object is no large object. */
+async function largeObjectAt(
+  { context, request }: SegmentSearch,
+  { container, object }: PlaceOfObject,
+): Promise<LargeObjectOfCall | undefined> {
   let found: LargeObjectOfCall | undefined
   const handle = (call: ObjectCall): Soon<S3Answer> =>
     after(segmentsOf(call), large => {
@@ -198,30 +249,8 @@ export async function namesOfSegments(
       return emptyAnswer(204)
     })
   const operation = operationAs("GetObject", { kind: "object", handle })
-  const translation = { operation, bucket: place.container, rawKey: place.object, headers: [] }
-  await containerAt(context, request.target.account, place.container)
+  const translation = { operation, bucket: container, rawKey: object, headers: [] }
+  await containerAt(context, request.target.account, container)
   await context.calls.run(request.request, request.caller, translation)
-  if (found === undefined) return undefined
-  const names = new Set<string>()
-  for (const segment of found.segments) {
-    if (segment.kind === "data") continue
-    const { container, key, isLarge } = segment
-    const inner = { container: textOfObjectKey(container), object: key }
-    const isOpened = isLarge && depth < LARGE_OBJECT_LIMITS.nestingMax
-    // An object that is not there any more has no segments.
-    const below = isOpened
-      ? await recover(
-          () => namesOfSegments(context, request, inner, depth + 1),
-          error => {
-            // Others would leave segments that nothing names any more.
-            if (isFailure(error, "noSuchKey", "noSuchBucket")) return []
-            throw error
-          },
-        )
-      : []
-    for (const name of [...(below ?? []), `/${container}/${key}`]) names.add(name)
-    if (names.size > BULK_LIMITS.deletionsMax)
-      throw fail("entityTooLarge", { message: `Maximum Bulk Deletes: ${BULK_LIMITS.deletionsMax} per request` })
-  }
-  return [...names]
+  return found
 }
