@@ -42,6 +42,23 @@ test("days after creation are rounded up to the next midnight, and 0 days are th
   assert.deepEqual(afterDays(0), [["GLACIER", "2014-01-16"]])
 })
 
+test("thousands of rules, each with a time of its own, are not compared with one another", () => {
+  let reads = 0
+  const wanted = Array.from({ length: 3_000 }, (_, at): Move => ({
+    ruleId: `rule ${at}`,
+    storageClass: at % 2 === 0 ? "STANDARD_IA" : "GLACIER_IR",
+    get dueMs() {
+      reads += 1
+      return CREATED + ((at * 7) % 3_000)
+    },
+  }))
+  assert.deepEqual(
+    movesMade("STANDARD", wanted).map(({ ruleId }) => ruleId),
+    ["rule 0", "rule 2143"],
+  )
+  assert.ok(reads < 100 * wanted.length, `${reads} reads`)
+})
+
 // "Amazon S3 Lifecycle supports a waterfall model for transitioning between storage classes."
 test("objects move downwards only", () => {
   const reachable = (from: StorageClass) => STORAGE_CLASSES.filter(to => mayMove(from, to)).sort()

@@ -64,11 +64,8 @@ export interface Move {
 export function movesMade(from: StorageClass, wanted: readonly Move[]): readonly Move[] {
   const made: Move[] = []
   let at = from
-  const times = [...new Set(wanted.map(({ dueMs }) => dueMs))].sort((a, b) => a - b)
-  for (const time of times) {
-    const possible = wanted.filter(
-      ({ dueMs, storageClass }) => dueMs === time && (storageClass === at || mayMove(at, storageClass)),
-    )
+  for (const due of byTime(wanted)) {
+    const possible = due.filter(({ storageClass }) => storageClass === at || mayMove(at, storageClass))
     if (possible.length === 0) continue
     const chosen = possible.reduce(preferred)
     if (chosen.storageClass === at) continue
@@ -76,6 +73,17 @@ export function movesMade(from: StorageClass, wanted: readonly Move[]): readonly
     at = chosen.storageClass
   }
   return made
+}
+
+/** Moves that are due at the same time, in the order of the times: a bucket may have some thousand. */
+function* byTime(moves: readonly Move[]): Generator<readonly Move[]> {
+  const sorted = [...moves].sort((a, b) => a.dueMs - b.dueMs)
+  for (let first = 0; first < sorted.length;) {
+    let end = first + 1
+    while (sorted[end]?.dueMs === sorted[first]?.dueMs && end < sorted.length) end += 1
+    yield sorted.slice(first, end)
+    first = end
+  }
 }
 
 /**
