@@ -190,7 +190,7 @@ export async function namesOfSegments(
   request: SwiftObjectRequest,
 ): Promise<readonly string[] | undefined> {
   const { container, object } = request.target
-  const search: SegmentSearch = { context, request, names: new Set(), opened: new Set() }
+  const search: SegmentSearch = { context, request, names: new Set(), opened: new Map() }
   const isLarge = await addNames(search, { container, object }, 1)
   return isLarge ? [...search.names] : undefined
 }
@@ -199,8 +199,8 @@ interface SegmentSearch {
   readonly context: SwiftContext
   readonly request: SwiftObjectRequest
   readonly names: Set<string>
-  /** Large objects whose segments are among the names. A list may have one of them a thousand times, on each level. */
-  readonly opened: Set<string>
+  /** The least depth at which each inner large object was opened: lists may have one of them a thousand times on each level. */
+  readonly opened: Map<string, number>
 }
 
 interface PlaceOfObject {
@@ -217,8 +217,8 @@ async function addNames(search: SegmentSearch, place: PlaceOfObject, depth: numb
     if (segment.kind === "data") continue
     const { container, key, isLarge } = segment
     const name = `/${container}/${key}`
-    if (isLarge && depth < LARGE_OBJECT_LIMITS.nestingMax && !opened.has(name)) {
-      opened.add(name)
+    if (isLarge && depth < Math.min(LARGE_OBJECT_LIMITS.nestingMax, opened.get(name) ?? Infinity)) {
+      opened.set(name, depth)
       const inner = { container: textOfObjectKey(container), object: key }
       // An object that is not there any more has no segments.
       await recover(
