@@ -24,6 +24,7 @@ import {
   decodeVersion,
   decodeVersionHead,
   expiryOfRecord,
+  shownBytesOf,
   orderOfVersion,
   versionIdOfHead,
 } from "@hayloft/engine/format/objects/version-record.js"
@@ -254,7 +255,7 @@ export function differencesOf(view: RowView, request: DifferencesRequest, limits
     const [then, now] = [objectOf(found[1], fromUs), objectOf(found[0], toUs)]
     if (then !== undefined && now !== undefined && isSame(view, row, then, now)) {
       unchanged.objects += 1
-      unchanged.bytes += now.head.sizeBytes
+      unchanged.bytes += shownBytesOf(now.row.value, now.head)
     } else if (then !== undefined || now !== undefined) {
       differences.push({ key, before: then && shown(view, row, then), after: now && shown(view, row, now) })
     }

@@ -205,6 +205,28 @@ async function assertDifferences(bucket: Bucket, moments: MomentService, first: 
   assert.equal(unchanged + found.size, keys.size)
 }
 
+test("a large object has the size that clients see, whether or not it has changed", async () => {
+  const { world, bucket } = await kept()
+  const moments = new MomentService(world.tablet)
+  const largeObject = { sizeBytes: 5_000_000, md5: new Uint8Array(16), parts: 5 }
+  const put = (key: string) =>
+    world.services.objects.put({
+      ...world.putting(objectKeyOfText(key), sourceOf(new Uint8Array(300))),
+      bucket,
+      largeObject,
+    })
+  await world.clock.runUntil(put("same"))
+  const fromUs = await moments.now()
+  await world.clock.runUntil(put("new"))
+  const range = { bucket, prefix: "", after: "", fromUs, toUs: await moments.now(), max: 10 }
+  const { differences, unchanged } = await moments.differences(range)
+  assert.deepEqual(
+    differences.map(({ key, before, after }) => [key, before?.sizeBytes, after?.sizeBytes]),
+    [["new", undefined, 5_000_000]],
+  )
+  assert.deepEqual(unchanged, { objects: 1, bytes: 5_000_000 })
+})
+
 test("a version that is removed permanently makes the moments before unreadable, and never wrong", async () => {
   const random = new SimRandom(12)
   const { world, bucket } = await kept()
