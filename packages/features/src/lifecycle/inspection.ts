@@ -20,7 +20,7 @@ import { bucketNamed, type StoreDays } from "@hayloft/objects/door/index.js"
 import { rowsOfBucket } from "@hayloft/objects/door/rows.js"
 import { compileRules, dueOf, movesOf, NO_RULES, uploadDueOf, verdictsOf } from "./due-core.js"
 import type { CompiledRules, LifecycleVerdict, VersionFacts, When } from "./due-core.js"
-import { isDue, isUnlocked, moveDue, removalOf, rulesOf, walkVersions } from "./walk-core.js"
+import { comparedRowsOf, isDue, isUnlocked, moveDue, removalOf, rulesOf, walkVersions } from "./walk-core.js"
 import type { LifecycleTime, Removal, SliceBounds } from "./walk-core.js"
 import type { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "./schemas.js"
 
@@ -180,11 +180,12 @@ export const previewUploads = query(
   (
     view,
     bucketId: BucketId,
-    { start, end, rowsMax }: Omit<SliceBounds, "dueMax">,
+    { start, end, rowsMax: most }: Omit<SliceBounds, "dueMax">,
     time: LifecycleTime & StoreDays,
     tried: CompiledRules | undefined,
   ): PreviewedUploads => {
     const rules = tried ?? rulesOf(view, bucketId)
+    const rowsMax = comparedRowsOf(most, rules)
     const due: (string | undefined)[] = []
     let rows = 0
     for (const [rowKey, row] of view.range("uploads", { start, end, expectedRows: rowsMax + 1 })) {

@@ -304,20 +304,22 @@ test("passes over expiring objects take a share of the time, also those of sever
 })
 
 test("many rules make slices shorter, so that requests between them are answered", async () => {
-  const rules = Array.from({ length: 999 }, (_, at) => ({
-    filter: { form: "filter", tags: [[`key ${at}`, ""]] } as const,
+  const rules = Array.from({ length: 1_000 }, (_, at) => ({
+    filter: { form: "filter", prefix: at === 999 ? "" : `of ${at}/` } as const,
     expiration: { days: 1 },
+    abortDays: 1,
   }))
-  const world = await World.open([...rules, { expiration: { days: 1 } }])
+  const world = await World.open(rules)
   for (let key = 0; key < 250; key += 1) world.put(`key ${key}`)
+  for (let key = 0; key < 250; key += 1) world.upload(`key ${key}`)
   world.days(2)
   let slices = 0
   world.scene.metadata.before = name => {
     if (name === "TakeSlice") slices += 1
   }
   await world.pass()
-  assert.ok(slices >= 3, `${slices} slices`)
-  assert.deepEqual(world.shown(), [])
+  assert.ok(slices >= 6, `${slices} slices`)
+  assert.deepEqual([world.shown(), world.uploads], [[], 0])
 })
 
 test("the tags of a version are read once, however many rules ask for them", async () => {

@@ -176,8 +176,12 @@ const keyAt = (objectRow: RowKey, before: NewerVersions): WalkedKey => ({
 
 const FIRST: NewerVersions = { sinceMs: undefined, newer: 0 }
 
-/** Comparisons of a version with a rule that one query makes: requests of its process wait for it. */
+/** Comparisons of a version or an upload with a rule that one query makes: requests of its process wait for it. */
 const COMPARISONS_MAX = 100_000
+
+/** The rows that one query compares with rules: at most `rowsMax`, and fewer if there are many rules. */
+export const comparedRowsOf = (rowsMax: number, rules: CompiledRules | undefined): number =>
+  Math.min(rowsMax, Math.ceil(COMPARISONS_MAX / Math.max(1, rules?.rules.length ?? 0)))
 
 /**
  * Calls `visit` with each version and its facts, until it returns false; of fewer rows if there are many rules to compare
@@ -186,11 +190,12 @@ const COMPARISONS_MAX = 100_000
 export function walkVersions(
   view: RowView,
   bounds: Omit<SliceBounds, "dueMax">,
-  { rules, newerKeptMax: newerMax }: CompiledRules,
+  rules: CompiledRules,
   visit: (facts: VersionFacts, version: StoredVersion) => boolean,
 ): RowKey | undefined {
   const { start, end } = bounds
-  const rowsMax = Math.min(bounds.rowsMax, Math.ceil(COMPARISONS_MAX / Math.max(1, rules.length)))
+  const { newerKeptMax: newerMax } = rules
+  const rowsMax = comparedRowsOf(bounds.rowsMax, rules)
   let at: WalkedKey | undefined
   let rows = 0
   /** Returns where the slice ends if the marker was refused. */
@@ -342,15 +347,20 @@ export const dueUploads = query(
   (view, { start, end, rowsMax, dueMax }: SliceBounds, time: LifecycleTime & StoreDays): DueSlice<DueUpload> => {
     const due: DueUpload[] = []
     const buckets = new Set<number>()
-    let rows = 0
+    let [rows, comparisons] = [0, 0]
     for (const [rowKey, row] of view.range("uploads", { start, end, expectedRows: rowsMax + 1 })) {
       const { bucketId } = parseObjectRowKey(rowKey)
-      const isFull = buckets.size === BUCKETS_PER_SLICE_MAX && !buckets.has(bucketId)
+      const isFull =
+        (buckets.size === BUCKETS_PER_SLICE_MAX && !buckets.has(bucketId)) || comparisons >= COMPARISONS_MAX
       if (rows === rowsMax || due.length === dueMax || isFull) return { due, next: rowKey }
       buckets.add(bucketId)
       rows += 1
       // An upload that cannot be read holds up no others. Rules that cannot be read may keep one for longer than others do.
-      const upload = unlessRefused(() => dueUpload(view, rowKey, row, time))
+      const upload = unlessRefused(() => {
+        const rules = rulesOf(view, parseBucketId(bucketId))
+        comparisons += rules?.rules.length ?? 0
+        return dueUpload(view, rowKey, row, { rules, time })
+      })
       if (upload !== undefined) due.push(upload)
     }
     return { due, next: undefined }
@@ -365,12 +375,12 @@ function dueUpload(
   view: RowView & { readonly incarnations: Incarnations },
   rowKey: RowKey,
   row: MetadataRow,
-  time: LifecycleTime & StoreDays,
+  { rules, time }: { readonly rules: CompiledRules | undefined; readonly time: LifecycleTime & StoreDays },
 ): DueUpload | undefined {
   const { bucketId: id, key, suffix } = parseObjectRowKey(rowKey)
   const bucketId = parseBucketId(id)
   const upload = decodeUpload(row.value)
-  const due = uploadDueOf(rulesOf(view, bucketId), { key, initiatedMs: upload.initiatedMs }, time)
+  const due = uploadDueOf(rules, { key, initiatedMs: upload.initiatedMs }, time)
   const isOver = isLeftByRename(upload, view.incarnations)
   if (!isOver && (due === undefined || due.dueMs > time.nowMs)) return undefined
   return { bucketId, key, multipartId: multipartIdOfSuffix(suffix) }
