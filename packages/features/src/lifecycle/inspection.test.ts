@@ -236,6 +236,10 @@ test("rules are tried out on so many rows only, between which other work goes on
   const bounded = await tried()
   assert.deepEqual([bounded.isComplete, bounded.examined, bounded.rules[0]?.hidden], [false, 8, 8])
   assert.equal(scene.rests.count, 3, "one slice of uploads, two of versions")
+  const others = Array.from({ length: 49_999 }, (_, at) => ({ ...EVERYTHING, id: `rule ${at}`, isEnabled: false }))
+  const many = await inspection.tryRules(NAME, documentOf([EVERYTHING, ...others]), WANTED)
+  assert.equal(many.examined, 8, "slices are shorter with many rules, and there are more of them")
+  scene.rests.count = 3
   const leaving = new AbortController()
   scene.rests.then = () => leaving.abort()
   const left = await tried(leaving.signal)

@@ -30,7 +30,7 @@ export const INSPECTION_LIMITS = {
   /** The examples of each rule. */
   examplesShown: 5,
   rowsPerSlice: 2_000,
-  /** The rows of a bucket for which rules are tried out: they take seconds. */
+  /** The rows of a bucket for which rules are tried out: they take seconds, with a thousand rules minutes. */
   triedRowsMax: 1_000_000,
 }
 
@@ -320,10 +320,10 @@ export class LifecycleInspection {
   /** Reads the rows of a bucket slice by slice. Returns where it has stopped; undefined: at the end. */
   private async slices(
     id: BucketId,
-    { rowsMax, isWanted }: Walk,
+    { rules, rowsMax, isWanted }: Walk,
     read: (bounds: Omit<SliceBounds, "dueMax">) => Promise<SliceBounds["start"] | undefined>,
   ): Promise<SliceBounds["start"] | undefined> {
-    const { rowsPerSlice } = this.limits
+    const rowsPerSlice = comparedRowsOf(this.limits.rowsPerSlice, rules)
     const { start, end } = rowsOfBucket(id)
     let next: SliceBounds["start"] | undefined = start
     for (let rows = 0; next !== undefined && rows < rowsMax && isWanted(); rows += rowsPerSlice) {
