@@ -9,17 +9,18 @@ const MINUTE_MS = 60_000
 
 function scene() {
   const request: string[] = []
-  let isDown = false
+  let [isDown, hangs] = [false, false]
   const web = {
     allows: () => true,
     async get(url: string): Promise<Uint8Array> {
       request.push(url)
+      if (hangs) await new Promise(() => undefined)
       if (isDown) throw fail("providerUnreachable")
       const isKeys = url.endsWith("/keys")
       return Buffer.from(JSON.stringify(isKeys ? { keys: [] } : { issuer: ISSUER, jwks_uri: `${ISSUER}keys` }))
     },
   }
-  return { keys: new ProviderKeys(web), request, goDown: () => void (isDown = true) }
+  return { keys: new ProviderKeys(web), request, goDown: () => void (isDown = true), hang: () => void (hangs = true) }
 }
 
 test("keys are cached for an hour, and fetched again if one is missing, every ten seconds at most", async () => {
@@ -60,3 +61,15 @@ test("a provider that is down is not asked more often by tokens of unknown keys,
   await assert.rejects(keys.of(ISSUER, 31_000, true))
   assert.equal(request.length, 4)
 })
+
+test("known keys hold while the provider does not answer a query for an unknown one", async () => {
+  const { keys, request, hang } = scene()
+  const known = await keys.of(ISSUER, 0, false)
+  hang()
+  void keys.of(ISSUER, 11_000, true)
+  assert.equal(request.length, 3)
+  assert.equal(await Promise.race([keys.of(ISSUER, 12_000, false), Promise.resolve("it waits").then(later)]), known)
+})
+
+/** The value after all that settles by itself. */
+const later = <T>(value: T): Promise<T> => new Promise(resolve => setImmediate(() => resolve(value)))

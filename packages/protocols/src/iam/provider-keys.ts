@@ -39,9 +39,9 @@ interface Published {
 interface Fetched {
   /** The time of the last fetch, even if it failed. */
   readonly triedMs: number
-  /** The time of the fetch that is `published`. */
-  readonly fetchedMs: number
-  readonly published: Promise<Published>
+  /** The last fetch, which may be under way; after a failed one the good one, if there is any. */
+  readonly latest: Promise<Published>
+  readonly good: { readonly fetchedMs: number; readonly published: Published } | undefined
 }
 
 export class ProviderKeys {
@@ -63,20 +63,24 @@ export class ProviderKeys {
 
   private published(issuer: string, nowMs: number, isStale: boolean): Promise<Published> {
     const found = this.known.get(issuer)
-    if (found !== undefined && isUsable(found, nowMs, isStale)) return found.published
+    const good = found?.good
+    // They also hold while a fetch is under way that a token of an unknown key began.
+    if (good !== undefined && !isStale && isWithin(KEEP_MS, good.fetchedMs, nowMs))
+      return Promise.resolve(good.published)
+    if (found !== undefined && isWithin(FETCH_EVERY_MS, found.triedMs, nowMs)) return found.latest
     if (this.known.size >= PROVIDERS_MAX) this.known.clear()
-    const published = this.fetch(issuer)
-    this.known.set(issuer, { triedMs: nowMs, fetchedMs: nowMs, published })
-    published.catch(() => this.failed(issuer, nowMs, found))
-    return published
+    const latest = this.fetch(issuer)
+    this.known.set(issuer, { triedMs: nowMs, latest, good })
+    latest.then(
+      published => this.fetched(issuer, { triedMs: nowMs, latest, good: { fetchedMs: nowMs, published } }),
+      // The earlier keys stay valid; the fetch is retried after `FETCH_EVERY_MS`.
+      () => good && this.fetched(issuer, { triedMs: nowMs, latest: Promise.resolve(good.published), good }),
+    )
+    return latest
   }
 
-  /** After a failed fetch the earlier keys stay valid; the fetch is retried after `FETCH_EVERY_MS`. */
-  private failed(issuer: string, nowMs: number, before: Fetched | undefined): void {
-    const current = this.known.get(issuer)
-    if (current?.triedMs !== nowMs) return
-    const { fetchedMs, published } = before ?? { ...current, fetchedMs: -Infinity }
-    this.known.set(issuer, { triedMs: nowMs, fetchedMs, published })
+  private fetched(issuer: string, outcome: Fetched): void {
+    if (this.known.get(issuer)?.triedMs === outcome.triedMs) this.known.set(issuer, outcome)
   }
 
   private async fetch(issuer: string): Promise<Published> {
@@ -113,11 +117,8 @@ export class ProviderKeys {
   }
 }
 
-/** Returns false if it is time for another fetch; a clock that was set back is no reason to wait for one. */
-function isUsable({ triedMs, fetchedMs }: Fetched, nowMs: number, isStale: boolean): boolean {
-  if (Math.abs(nowMs - triedMs) < FETCH_EVERY_MS) return true
-  return !isStale && Math.abs(nowMs - fetchedMs) < KEEP_MS
-}
+/** A clock that was set back is no reason to wait. */
+const isWithin = (durationMs: number, sinceMs: number, nowMs: number): boolean => Math.abs(nowMs - sinceMs) < durationMs
 
 const unreadable = (url: string, reason: string): Failure =>
   fail("providerUnreachable", { message: `The identity provider's document cannot be read: ${url}: ${reason}` })

@@ -14,6 +14,7 @@ import {
   type WebIdentity,
   checkIssuer,
 } from "@hayloft/access/index.js"
+import { AssertionError } from "@hayloft/base/assert.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { parseAccountNumber } from "@hayloft/base/ids.js"
 import type { IdentityProviderRecord } from "@hayloft/engine/format/accounts/identity-records.js"
@@ -118,7 +119,7 @@ function failureOf(error: unknown): unknown {
   if (error instanceof errors.JWTExpired) {
     return fail("tokenExpired", { message: "Token expired", identity: "web" })
   }
-  if (isFailure(error) || !(error instanceof Error)) return error
+  if (isFailure(error) || error instanceof AssertionError || !(error instanceof Error)) return error
   // A key that the provider publishes may be malformed or too short: the package throws the runtime's own errors for those.
   return refuse(`Couldn't verify the token: ${error.message}`)
 }
