@@ -56,6 +56,9 @@ test("the audit log shows who gets access by lists and keys of accounts and cont
   assert.equal(audit.last("swift:SetAccount")?.target, ownerAccount.id)
   assert.equal(await post("", { "X-Account-Access-Control": "{}", "X-Remove-Account-Meta-Temp-URL-Key": "x" }), 204)
   assert.doesNotMatch(JSON.stringify(audit.all), /hush/)
+  const records = audit.all.length
+  assert.equal(await post("", { "X-Remove-Account-Meta-Temp-URL-Key": "x" }), 204)
+  assert.equal(audit.all.length, records, "it has changed nothing")
 })
 
 test("an account's access list gives others levels of rights in its containers", async () => {

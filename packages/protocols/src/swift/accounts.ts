@@ -1,10 +1,11 @@
 /** Accounts of Swift: the accounts of the store, whose containers are their buckets. */
 import type { Account } from "@hayloft/access/contract.js"
+import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail, unlessRefused } from "@hayloft/base/failures.js"
 import { parseAccountId, type AccountId } from "@hayloft/base/ids.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { SwiftAccount } from "@hayloft/engine/format/swift/swift-account.js"
+import { encodeSwiftAccount, type SwiftAccount } from "@hayloft/engine/format/swift/swift-account.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Bucket, BucketUsage, Buckets } from "@hayloft/objects/contract.js"
 import { operationAs, type AccountCall, type S3Answer } from "../s3/index.js"
@@ -131,23 +132,23 @@ export class AccountRequests {
     await this.changeQuota(id, request)
     const stated = exchange.header("x-account-access-control")
     const access = stated === undefined ? undefined : formatAccountAccess(parseAccountAccess(stated))
-    const { swiftAccounts } = this.context
-    const before = accountState(await swiftAccounts.of(id))
-    await auditedChange(this.context, request, { operation: "SetAccount", target: id }, before, async () => {
-      let after = before
-      await swiftAccounts.change(id, former => {
-        const next = {
-          ...this.changedKeys(former, request),
-          access: access ?? former.access,
-          quotesEtags: chosenQuotes(former.quotesEtags, etagQuotesIn(exchange.headers, "Account")),
-          // A PUT brings a deleted account back.
-          ...(exchange.method !== "PUT" && { deletedMs: former.deletedMs }),
-        }
-        after = accountState(next)
-        return next
-      })
-      return after
+    const changed = (former: SwiftAccount): SwiftAccount => ({
+      ...this.changedKeys(former, request),
+      access: access ?? former.access,
+      quotesEtags: chosenQuotes(former.quotesEtags, etagQuotesIn(exchange.headers, "Account")),
+      // A PUT brings a deleted account back.
+      deletedMs: exchange.method === "PUT" ? undefined : former.deletedMs,
     })
+    const { swiftAccounts } = this.context
+    const before = await swiftAccounts.of(id)
+    const make = async (): Promise<object> => {
+      let after = before
+      await swiftAccounts.change(id, former => (after = changed(former)))
+      return accountState(after)
+    }
+    // A request may change the quota alone.
+    if (equalBytes(encodeSwiftAccount(changed(before)), encodeSwiftAccount(before))) await make()
+    else await auditedChange(this.context, request, { operation: "SetAccount", target: id }, accountState(before), make)
   }
 
   /** The metadata that follows, and who has set the keys in it. */
