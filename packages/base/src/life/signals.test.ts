@@ -43,3 +43,19 @@ test("work ends in its time, with its result, or with a signal, and leaves nothi
   await ended
   assert.equal(listeners(lasting.signal), 0)
 })
+
+test("many listen to one signal, and Node takes them for no leak", async () => {
+  const warnings: Error[] = []
+  const note = (warning: Error): void => void warnings.push(warning)
+  process.on("warning", note)
+  try {
+    const lasting = new AbortController()
+    const many = Array.from({ length: 20 }, () => new FirstAbort([lasting.signal]))
+    await new Promise(resolve => setImmediate(resolve))
+    assert.deepEqual(warnings, [])
+    lasting.abort()
+    assert.ok(many.every(({ signal }) => signal.aborted))
+  } finally {
+    process.off("warning", note)
+  }
+})

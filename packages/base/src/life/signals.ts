@@ -4,6 +4,7 @@
  * Promises  Nothing stays behind at a signal that lives on, such as that of the process: in older Node `AbortSignal.any` leaves
  *           an entry there for each call.
  */
+import { setMaxListeners } from "node:events"
 import type { Clock } from "../seams/clock/contract.js"
 
 type Signals = readonly (AbortSignal | undefined)[]
@@ -12,6 +13,8 @@ type Signals = readonly (AbortSignal | undefined)[]
 export function onAbort(signals: Signals, ring: (reason: unknown) => void): () => void {
   const listening = signals.flatMap(signal => {
     if (signal === undefined) return []
+    // Older Node warns of eleven listeners of a signal; how much works at once has limits of its own.
+    setMaxListeners(0, signal)
     const listener = (): void => ring(signal.reason)
     signal.addEventListener("abort", listener, { once: true })
     return [() => signal.removeEventListener("abort", listener)]

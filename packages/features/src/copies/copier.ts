@@ -133,7 +133,7 @@ export class BucketCopier {
   }
 
   /** Ends what is under way, and forgets what it knows: the rows have everything that counts. */
-  async end(): Promise<void> {
+  private async end(): Promise<void> {
     this.ending.abort()
     await Promise.all(this.underWay)
     this.ending = new FirstAbort([this.parts.sender.signal])
@@ -143,6 +143,12 @@ export class BucketCopier {
     this.failedInRow.clear()
     this.state = undefined
     this.awayUntilMs = -Infinity
+  }
+
+  /** Ends it permanently: nothing of it stays at the turn of the sender. */
+  async close(): Promise<void> {
+    await this.end()
+    this.ending.release()
   }
 
   /** Does what can be done now, without waiting for the target. Returns whether there is more to do at once. */

@@ -142,7 +142,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     this.sender = undefined
     for (const [id, copier] of this.copiers) {
       this.copiers.delete(id)
-      await copier.end()
+      await copier.close()
     }
     this.bucketsAtMs = -Infinity
     return false
@@ -155,7 +155,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     for (const [id, copier] of this.copiers)
       if (!ids.has(id)) {
         this.copiers.delete(id)
-        await copier.end()
+        await copier.close()
       }
     for (const bucket of found) {
       const setting = await this.settingOf(bucket)
