@@ -15,7 +15,7 @@ export type AccessLogFormat = "json" | "s3"
 
 /** Keys have 1,024 bytes, each three characters when encoded; heads are limited by the server. */
 const TEXT_CHARACTERS_MAX = 4_096
-/** Names of parameters: those of presigned URLs, and of Swift's temporary URLs. */
+/** Names of parameters: those of presigned URLs, of Swift's temporary URLs, and clients' keys. */
 const HIDDEN_PARAMETERS = /^(?:x-amz-signature|x-amz-security-token|signature|temp_url_sig|.*customer-key)$/i
 
 interface LoggedRequest {
