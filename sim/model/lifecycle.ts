@@ -10,14 +10,7 @@ import {
   type LifecycleRules,
 } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import { ModelObjects } from "./objects.js"
-import {
-  dropVersion,
-  storedBytesOf,
-  versionsOf,
-  type ModelBucket,
-  type ModelState,
-  type ModelVersion,
-} from "./state.js"
+import { dropVersion, versionsOf, type ModelBucket, type ModelState, type ModelVersion } from "./state.js"
 
 const DAY_MS = 24 * 60 * 60 * 1000
 /** Decision 55: uploads are removed so many days after they began, if no rule says otherwise. */
@@ -51,9 +44,9 @@ const hasPrefix = (key: ObjectKey, { filter }: LifecycleRule): boolean =>
     .toString("utf8")
     .startsWith(filter.prefix ?? "")
 
-/** A delete marker has no bytes and no tags. ObjectSizeGreaterThan and ObjectSizeLessThan do not include their number. */
+/** A delete marker has no bytes and no tags; a large object has the size that clients see. ObjectSizeGreaterThan and ObjectSizeLessThan do not include their number. */
 function isFor(rule: LifecycleRule, key: ObjectKey, version: ModelVersion): boolean {
-  const sizeBytes = version.kind === "marker" ? 0 : storedBytesOf(version)
+  const sizeBytes = version.kind === "marker" ? 0 : version.info.sizeBytes
   const own = new Map(version.kind === "marker" ? [] : version.tags)
   const { sizeAbove = -1, sizeBelow = Infinity, tags = [] } = rule.filter
   const hasSize = sizeBytes > sizeAbove && sizeBytes < sizeBelow
@@ -113,8 +106,7 @@ function classBy(
 ): StorageClass | undefined {
   const version = versions[at]
   if (version?.kind !== "object") return undefined
-  const { storageClass } = version.info
-  const sizeBytes = storedBytesOf(version)
+  const { storageClass, sizeBytes } = version.info
   const wanted = rules
     .filter(rule => isFor(rule, key, version) && isLarge(rule, sizeBytes))
     .flatMap(rule => transitions(rule, versions, at))
