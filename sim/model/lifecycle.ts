@@ -151,7 +151,6 @@ export class ModelLifecycle {
   private async expire(bucket: ModelBucket, key: ObjectKey): Promise<void> {
     const nowMs = this.state.clock.wallMs()
     const [rules, versions] = [rulesOf(bucket), [...versionsOf(bucket, key)]]
-    const classes = versions.map((_, at) => classBy({ rules }, key, versions, at, nowMs))
     const [latest] = versions
     if (latest === undefined) return
     const isDue = (version: ModelVersion, dueMs: (rule: LifecycleRule) => number): boolean =>
@@ -160,8 +159,11 @@ export class ModelLifecycle {
       (version, at) => isDue(version, rule => noncurrentExpires(rule, versions, at)) && !isLocked(version, nowMs),
     )
     for (const { info } of gone) dropVersion(bucket, key, info.versionId)
+    // A version whose successor has gone became noncurrent later: the pass removes versions before it moves others.
+    const left = [...versionsOf(bucket, key)]
+    const classes = left.map((_, at) => classBy({ rules }, key, left, at, nowMs))
     // "Transition takes precedence over creation of delete markers."
-    for (const [at, version] of versions.entries()) {
+    for (const [at, version] of left.entries()) {
       const storageClass = classes[at]
       if (version.kind === "object" && storageClass !== undefined) version.info = { ...version.info, storageClass }
     }
