@@ -3,151 +3,22 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation, parsePosition } from "@hayloft/base/ids.js"
-import type { ObjectKey } from "@hayloft/base/ids.js"
-import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/objects/lifecycle-rules.js"
+import { parseAccountId, parseBucketName, parseIncarnation } from "@hayloft/base/ids.js"
 import { ALL_UPLOADS, decodeLifecyclePass, lifecycleRowKey } from "@hayloft/engine/format/objects/lifecycle-pass.js"
-import {
-  decodeVersion,
-  decodeVersionHead,
-  NO_DETAILS,
-  versionIdOfHead,
-} from "@hayloft/engine/format/objects/version-record.js"
-import { decisionIdOf, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOf } from "@hayloft/engine/format/objects/version-id.js"
-import { soleProcess, type Command, type RowView } from "@hayloft/engine/metadata/index.js"
-import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import { versionIdOfHead } from "@hayloft/engine/format/objects/version-record.js"
+import { soleProcess } from "@hayloft/engine/metadata/index.js"
 import {
   closeBucket,
   createBucket,
   dropBucket,
   setBucketLock,
   setSetting,
-  setVersioning,
 } from "@hayloft/objects/commands/bucket-commands-core.js"
-import { addressKeyOf, createUpload, sealUpload } from "@hayloft/objects/commands/multipart-commands-core.js"
-import { newBucket, putOf, randomOf, type Scene } from "@hayloft/objects/commands/testing-bucket.js"
-import { putVersion, removeLatest, removeVersion } from "@hayloft/objects/commands/version-commands-core.js"
-import { REAL_DAYS } from "@hayloft/objects/days.js"
+import { addressKeyOf, sealUpload } from "@hayloft/objects/commands/multipart-commands-core.js"
+import { putOf, randomOf } from "@hayloft/objects/commands/testing-bucket.js"
+import { putVersion, removeVersion } from "@hayloft/objects/commands/version-commands-core.js"
 import { noteExpiring, rowsOfPass, takeSlice } from "./pass-core.js"
-import { versionFactsOf } from "./walk-core.js"
-import { Lifecycle } from "./lifecycle-job.js"
-import { STORE_DAYS, type StoreDays } from "@hayloft/objects/days.js"
-import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
-import "@hayloft/objects/testing-features.js"
-
-const DAY = REAL_DAYS.dayMs
-/** A midnight. */
-const START = 20_000 * DAY
-const never = new AbortController().signal
-const keyOf = (text: string): ObjectKey => objectKeyOfText(text)
-
-const NO_CLASSES = { classes: { policyOf: () => undefined, use: () => undefined } }
-
-class World {
-  nowMs = START
-  wallMs = Infinity
-  isDoubtful = false
-  private position = 1000
-  readonly telemetry = new SimTelemetry()
-
-  private constructor(readonly scene: Scene) {}
-
-  static async open(rules: readonly Partial<LifecycleRule>[], versioning?: "enabled" | "suspended"): Promise<World> {
-    const world = new World(await newBucket())
-    if (versioning === "suspended") world.decide(setVersioning(world.scene.bucketId, "enabled"))
-    if (versioning !== undefined) world.decide(setVersioning(world.scene.bucketId, versioning))
-    world.setRules(rules)
-    return world
-  }
-
-  setRules(rules: readonly Partial<LifecycleRule>[], bucketId = this.scene.bucketId): void {
-    const whole = rules.map((rule, number) => ({
-      id: `rule ${number}`,
-      isEnabled: true,
-      filter: { form: "filter" } as const,
-      ...rule,
-    }))
-    const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules: whole })
-    this.decide(setSetting(bucketId, "lifecycle", rules.length === 0 ? undefined : document))
-  }
-
-  /** Decides at the moment of this world. */
-  decide<Result>(command: Command<Result>): Result {
-    this.position += 1
-    const { metadata } = this.scene
-    const position = parsePosition(this.position)
-    const { incarnations } = metadata
-    return metadata.runAt(command, {
-      nowMs: this.nowMs,
-      commitUs: this.nowMs * 1000,
-      position,
-      id: decisionIdOf(position),
-      incarnations,
-    })
-  }
-
-  put(key: string, change: Parameters<typeof putOf>[2] = {}) {
-    this.position += 1
-    const random = randomOf(this.position & 0xff)
-    const put = putOf(this.scene, this.position, { random, ...change })
-    return this.decide(putVersion({ ...put, key: keyOf(key) }))
-  }
-
-  delete(key: string): void {
-    const { bucketId } = this.scene
-    this.decide(removeLatest({ bucketId, key: keyOf(key), conditions: {}, random: randomOf(7) }))
-  }
-
-  upload(key: string, bucketId = this.scene.bucketId) {
-    const address = {
-      bucketId,
-      key: keyOf(key),
-      multipartId: multipartIdOf(this.nowMs, randomOf(1)),
-    }
-    this.decide(createUpload(address, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
-    return address
-  }
-
-  days(count: number): void {
-    this.nowMs += count * DAY
-  }
-
-  job(settings: Partial<StoreDays> = {}, seed = 1): Lifecycle {
-    const { metadata } = this.scene
-    const clock = { wallMs: () => Math.min(this.wallMs, this.nowMs) }
-    const storeClock = Object.defineProperties(
-      { shownMs: 0, isDoubtful: false },
-      { shownMs: { get: () => this.nowMs }, isDoubtful: { get: () => this.isDoubtful } },
-    )
-    const random = new SimRandom(seed)
-    return new Lifecycle(
-      { clock, storeClock, random, metadata, log: this.telemetry.log, ...NO_CLASSES },
-      { ...STORE_DAYS, ...settings },
-    )
-  }
-
-  /** Everything that is due now. */
-  async pass(job = this.job()): Promise<Lifecycle> {
-    for (let steps = 0; (await job.step(never)) === "busy"; steps += 1) assert.ok(steps < 1000, "the pass ends")
-    return job
-  }
-
-  /** Key, and how each version is stored, newest first: `*` for a delete marker. */
-  shown(): readonly string[] {
-    const rows = (["current", "versions"] as const).flatMap(family => [
-      ...this.scene.metadata.committed.range(family, ALL_ROWS),
-    ])
-    return rows
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([rowKey, { value }]) => `${parseObjectRowKey(rowKey).key}${decodeVersion(value).head.isMarker ? "*" : ""}`)
-  }
-
-  get uploads(): number {
-    return [...this.scene.metadata.committed.range("uploads", ALL_ROWS)].length
-  }
-}
+import { DAY, keyOf, never, START, World } from "./testing-lifecycle.js"
 
 test("an object goes at the midnight after its days, and not before", async () => {
   const world = await World.open([{ filter: { form: "filter", prefix: "logs/" }, expiration: { days: 3 } }])
@@ -301,45 +172,6 @@ test("passes over expiring objects take a share of the time, also those of sever
   assert.equal(await slices(), 0, "it took longer than a twentieth of this")
   world.nowMs += 20 * 3 * 60_000
   assert.ok((await slices()) >= 3)
-})
-
-test("many rules make slices shorter, so that requests between them are answered", async () => {
-  const rules = Array.from({ length: 1_000 }, (_, at) => ({
-    filter: { form: "filter", prefix: at === 999 ? "" : `of ${at}/` } as const,
-    expiration: { days: 1 },
-    abortDays: 1,
-  }))
-  const world = await World.open(rules)
-  for (let key = 0; key < 250; key += 1) world.put(`key ${key}`)
-  for (let key = 0; key < 250; key += 1) world.upload(`key ${key}`)
-  world.days(2)
-  let slices = 0
-  world.scene.metadata.before = name => {
-    if (name === "TakeSlice") slices += 1
-  }
-  await world.pass()
-  assert.ok(slices >= 6, `${slices} slices`)
-  assert.deepEqual([world.shown(), world.uploads], [[], 0])
-})
-
-test("the tags of a version are read once, however many rules ask for them", async () => {
-  const world = await World.open([])
-  const tags = Array.from({ length: 10 }, (_, at): readonly [string, string] => [`key ${at}`, "value".repeat(50)])
-  world.put("a", { details: { ...NO_DETAILS, tags } })
-  const { committed } = world.scene.metadata
-  const [objectRow, row] = must([...committed.range("current", ALL_ROWS)][0], "the object is there")
-  const read: string[] = []
-  const view: RowView = {
-    range: (family, range) => committed.range(family, range),
-    get(family, key) {
-      read.push(family)
-      return committed.get(family, key)
-    },
-  }
-  const version = { objectRow, row, head: decodeVersionHead(row.value) }
-  const facts = versionFactsOf(view, keyOf("a"), version, { kind: "current", isOnly: true })
-  assert.deepEqual([facts.tags(), facts.tags()], [tags, tags])
-  assert.deepEqual(read, ["details"])
 })
 
 test("a version that is put meanwhile stays", async () => {
@@ -656,17 +488,4 @@ test("a removed version that another took the place of is not missed: the succes
   world.days(1)
   await world.pass()
   assert.deepEqual(world.shown(), ["a"])
-})
-
-test("uploads of more buckets than a slice reads are all removed", async () => {
-  const world = await World.open([])
-  for (let number = 0; number < 150; number += 1) {
-    const name = parseBucketName(`many-${number}`)
-    const { id } = world.decide(createBucket({ name, owner: parseAccountId("root"), location: "" }))
-    world.upload("a", id)
-    world.upload("b", id)
-  }
-  world.days(30)
-  const { removed } = (await world.pass()).report()
-  assert.deepEqual([world.uploads, removed.uploads], [0, 300])
 })
