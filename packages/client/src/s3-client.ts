@@ -10,7 +10,6 @@
  * Keys      are text; their UTF-8 is percent-encoded byte for byte.
  */
 import { createHash } from "node:crypto"
-import { setMaxListeners } from "node:events"
 import { percentEncode } from "@hayloft/base/http/uri.js"
 import { onAbort } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -48,7 +47,6 @@ export type { ListedKey, ListedVersion, ObjectHead } from "./s3-answers.js"
 
 const ATTEMPTS_MAX = 4
 const BACK_OFF_MS = 200
-const SIGNAL_LISTENERS_MAX = 2048
 /** S3's limit for one `DeleteObjects`. */
 export const DELETE_KEYS_MAX = 1000
 
@@ -136,8 +134,6 @@ export class S3Client {
     private readonly options: ClientOptions = {},
     caller?: HttpCaller,
   ) {
-    // Each request in progress listens to it.
-    setMaxListeners(SIGNAL_LISTENERS_MAX, signal)
     const url = new URL(access.endpoint)
     const { connectionsMax, silenceMs, connectMs, headMs, rate } = options
     const within = (ms: number | undefined) => (ms === undefined ? undefined : { withinMs: ms, clock })
