@@ -44,7 +44,10 @@ const hasPrefix = (key: ObjectKey, { filter }: LifecycleRule): boolean =>
     .toString("utf8")
     .startsWith(filter.prefix ?? "")
 
-/** A delete marker has no bytes and no tags; a large object has the size that clients see. ObjectSizeGreaterThan and ObjectSizeLessThan do not include their number. */
+/**
+ * A delete marker has no bytes and no tags; a large object has the size that clients see. `ObjectSizeGreaterThan` and
+ * `ObjectSizeLessThan` do not include their number.
+ */
 function isFor(rule: LifecycleRule, key: ObjectKey, version: ModelVersion): boolean {
   const sizeBytes = version.kind === "marker" ? 0 : version.info.sizeBytes
   const own = new Map(version.kind === "marker" ? [] : version.tags)

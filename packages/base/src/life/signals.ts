@@ -51,7 +51,7 @@ export interface TimeLimit {
   readonly clock: Pick<Clock, "alarm">
   /** Infinity: none. */
   readonly durationMs: number
-  /** The reason with which the signal of the work fires; an AbortError if there is none. */
+  /** The reason with which the signal of the work fires. Without it, that is an `AbortError`. */
   readonly late?: () => Error
 }
 

@@ -10,7 +10,7 @@ import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import { isMountPoint, readSourceMark, Rows, Spaces, type DeviceSpace } from "../device/index.js"
 import { needleIdOfKey, needleKeyOf } from "../format/needles/needle.js"
-import { DisposeStack, InOrder, laterTurn, supervise, FirstAbort } from "@hayloft/base/life/index.js"
+import { DisposeStack, FirstAbort, InOrder, laterTurn, supervise } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Stores } from "@hayloft/base/seams/store/contract.js"
 import {

@@ -185,7 +185,7 @@ export const comparedRowsOf = (rowsMax: number, rules: CompiledRules | undefined
 
 /**
  * Calls `visit` with each version and its facts, until it returns false; of fewer rows if there are many rules to compare
- * them with. Returns the row at which the next slice begins; undefined: there is none.
+ * them with. Returns the row at which the next slice begins, or undefined at the end.
  */
 export function walkVersions(
   view: RowView,

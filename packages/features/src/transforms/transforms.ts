@@ -20,7 +20,7 @@ import type {
 import { evaluateRead, gathered, resolveRange, segmentsMd5Of } from "@hayloft/objects/index.js"
 import { contentTypeOf } from "@hayloft/base/http/content-types.js"
 import type { TarIndex } from "@hayloft/engine/format/objects/tar-index.js"
-import { ByteBudget, laterTurn, mapBounded, type Budget, limited } from "@hayloft/base/life/index.js"
+import { ByteBudget, laterTurn, limited, mapBounded, type Budget } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Sandbox, SandboxFault } from "@hayloft/base/seams/sandbox/index.js"

@@ -122,7 +122,7 @@ export interface S3Operation {
   readonly heavy: boolean
   /** Headers may give the created bucket or object an access control list. */
   readonly takesAcl: boolean
-  /** The state of the bucket that the audit log shows beside its facts, of another protocol; undefined: there is none. */
+  /** Reads what another protocol keeps of the bucket, which the audit log shows beside its facts. */
   readonly state?: (bucket: Bucket) => Soon<object>
 }
 
