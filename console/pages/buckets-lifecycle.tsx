@@ -198,7 +198,10 @@ export function LifecycleTab(props: LifecycleProps) {
   const look = useAction(async () => {
     preview.value = undefined
     const path = bucketPath(bucket, "lifecycle", "preview")
-    preview.value = await api.post<LifecyclePreview>(path, { value: value() }, { timeoutMs: PREVIEW_MS })
+    const tried = changed.value
+    const answer = await api.post<LifecyclePreview>(path, { value: value() }, { timeoutMs: PREVIEW_MS })
+    // The rules can be edited meanwhile: then the answer is about others.
+    if (changed.value === tried) preview.value = answer
   })
   const save = useAction(async () => {
     await replaceSetting(bucket, found, rules.length === 0 ? undefined : value())
@@ -217,7 +220,10 @@ export function LifecycleTab(props: LifecycleProps) {
         title="Lifecycle rules"
         hint="The first rules of a bucket take effect immediately, changed ones from the next midnight UTC on: preview them first."
       >
-        <RuleTable draft={draft} />
+        {/* The saved rules take the place of what is shown: a change before that would be lost. */}
+        <div inert={save.isBusy}>
+          <RuleTable draft={draft} />
+        </div>
         {(draft.isChanged || rules.length > 0) && (
           <SaveBar {...{ draft, look, save }} onDiscard={() => (changed.value = undefined)} />
         )}

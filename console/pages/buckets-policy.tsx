@@ -33,7 +33,10 @@ export function PolicyTab(props: {
         hint={found.isSet ? undefined : "The bucket has no policy: its account decides who may use it."}
       >
         <Form label="Policy" onSubmit={() => isReady && void save.run()} problem={save.problem} isBusy={save.isBusy}>
-          <PolicyEditor {...{ subject, check }} value={text} label="Policy of the bucket" />
+          {/* The saved policy takes the place of what is shown: a change before that would be lost. */}
+          <div inert={save.isBusy}>
+            <PolicyEditor {...{ subject, check }} value={text} label="Policy of the bucket" />
+          </div>
           <div class="actions">
             <Button type="submit" kind="primary" isDisabled={!isReady} isBusy={save.isBusy}>
               Save policy

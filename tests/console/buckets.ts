@@ -303,9 +303,24 @@ export const buckets: PageTests = {
       await page.getByRole("button", { name: "Edit old logs" }).click()
       await edit.getByLabel("Remove after days").fill("31")
       await edit.getByRole("button", { name: "Change the rule" }).click()
+      // While the page reads what was saved, nothing can be changed that would be lost then.
+      let read = (): void => undefined
+      const isRead = new Promise<void>(resolve => (read = resolve))
+      await page.route(
+        "**/v1/buckets/photos/settings",
+        async route => {
+          await isRead
+          await route.continue()
+        },
+        { times: 1 },
+      )
+      const answered = page.waitForResponse("**/v1/buckets/photos/settings")
       await page.getByRole("button", { name: "Save rules" }).click()
       await isDone(page, "Saved: lifecycle of photos")
       assert.match(await s3("lifecycle"), /<Key>a=b<.*<Value>c<.*<Days>31<|<Days>31<.*<Key>a=b<.*<Value>c</s)
+      await page.locator("[inert]").getByText("old logs", { exact: true }).waitFor()
+      read()
+      await answered
       await page.getByRole("button", { name: "Remove old logs" }).click()
       await page.getByRole("button", { name: "Save rules" }).click()
       await page.getByText("No rules: nothing is removed or moved by itself").waitFor()
