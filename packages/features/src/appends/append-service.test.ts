@@ -213,6 +213,19 @@ test("what cannot be sealed now is tried again later, not at once", async () => 
   assert.ok((policiesOf(world)["ec:2+1"] ?? 0) > 0)
 })
 
+test("an object that is removed while its appended bytes are sealed makes no job fail", async () => {
+  const world = await opened()
+  for (let i = 0; i < 200; i += 1) await append(world, "log", world.random.bytes(200))
+  const sealing = world.job("append-sealing")
+  assert.equal(sealing.progress(), "0 B of appended bytes sealed or merged")
+  await world.clock.runUntil(Promise.all([sealing.step(unaborted()), world.remove("log")]))
+  assert.equal(sealing.progress(), "0 B of appended bytes sealed or merged", "the removal was first")
+  await world.settle("append-sealing")
+  await world.settle("collector")
+  await world.removeAborted()
+  assert.equal(world.needles, 0, "nothing is left")
+})
+
 test("appends are refused where they would go wrong", async () => {
   const world = await opened()
   const bytes = world.random.bytes(10)

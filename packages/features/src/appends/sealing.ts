@@ -223,6 +223,8 @@ export class AppendSealing implements Job {
     } catch (error) {
       if (!isFailure(error)) throw error
       log.debug("appends_not_sealed", { reason: error.message })
+      // A client that has replaced or removed the object meanwhile is no failure.
+      if (error.kind === "conflict") return false
       this.failed = { objects: (this.failed?.objects ?? 0) + 1, reason: this.failed?.reason ?? error.message }
       return false
     } finally {

@@ -67,8 +67,8 @@ test("an object whose metadata was replaced keeps no pack and delays no other ob
   assertCounted(scene)
 })
 
-test("a pack whose objects changed while it was made has the room of all of them", async () => {
-  // They are removed once the objects were looked at for the last time, while the bytes of the pack are written.
+/** Objects are cold; some are removed once they were looked at for the last time, while the bytes of their pack are written. */
+async function removedWhilePacked(count: number, removed: readonly string[]) {
   let atWrite: (() => Promise<unknown>) | undefined
   const behind = observing((call, path) => {
     if (call !== "write" || !path.endsWith(".volume")) return
@@ -79,14 +79,34 @@ test("a pack whose objects changed while it was made has the room of all of them
   const scene = await opened("ec:2+1", undefined, { ...LARGE, behind })
   const { clock, services } = scene.world
   await clock.runUntil(PACKING_SERVICE.of(services.core).set(scene.bucket, { afterSeconds: 0, maxBytes: 64 * KIB }))
-  const bodies = await putMany(scene, 40, () => 5_000)
+  const bodies = await putMany(scene, count, () => 5_000)
   await clock.advance(90_000)
-  const removed = Array.from({ length: 24 }, (_, i) => keyOf(i + 16))
   atWrite = () => Promise.all(removed.map(key => removing(scene, key)))
   await scene.world.settle("packing")
   assert.equal(atWrite, undefined, "the pack was written")
   for (const key of removed) bodies.delete(key)
   await settle(scene)
+  return { scene, bodies }
+}
+
+test("a pack whose first object is removed while it is made is made by the next pass, and no job fails", async () => {
+  const { scene, bodies } = await removedWhilePacked(40, [keyOf(0)])
+  assert.deepEqual(packsIn(scene), [])
+  await pass(scene)
+  await settle(scene)
+  assert.deepEqual(
+    packsIn(scene).map(({ count }) => count),
+    [39],
+  )
+  await assertBodies(scene, bodies)
+  assertCounted(scene)
+})
+
+test("a pack whose objects changed while it was made has the room of all of them", async () => {
+  const { scene, bodies } = await removedWhilePacked(
+    40,
+    Array.from({ length: 24 }, (_, i) => keyOf(i + 16)),
+  )
   assert.deepEqual(
     packsIn(scene).map(({ count, pack }) => [count, pack?.objects, pack?.bytes]),
     [[16, 40, 40 * 5_000]],

@@ -118,7 +118,8 @@ export class Packer {
 
   /**
    * Packs versions of one class. Returns what was packed, and those for which the pack had no room; nothing is packed if too
-   * many of them have changed, which leaves the others, or if the bytes could not be written.
+   * many of them have changed, which leaves the others, if the first has changed while the bytes were written, or if those
+   * could not be written, which is the failure.
    */
   async pack(
     bucket: BucketRecord,
@@ -169,7 +170,9 @@ export class Packer {
     } catch (error) {
       if (!isFailure(error)) throw error
       log.debug("pack_not_made", { bucket: bucket.name, reason: error.message })
-      return { packed: NOTHING_PACKED, left: [], failure: error }
+      // A client that was faster is no failure: the next pass takes those that are as they were.
+      const failure = error.kind === "conflict" ? undefined : error
+      return { packed: NOTHING_PACKED, left: [], ...(failure && { failure }) }
     }
   }
 
