@@ -123,14 +123,27 @@ async function exactCounters(stage: RaceStage): Promise<void> {
   assert.deepEqual([objects, versions, bytes], [there, there, 100 * there])
 }
 
-async function dropOrPut(stage: RaceStage): Promise<void> {
+const dropOrPut = (stage: RaceStage): Promise<void> =>
+  putAndDrop(stage, async bucketId => {
+    await stage.run(0, closeBucket(bucketId))
+    await stage.run(0, dropBucket(bucketId))
+  })
+
+/** One request closes the bucket while another one, which has closed it before, drops it: an engine decides both at once. */
+const closeAndDropOrPut = (stage: RaceStage): Promise<void> =>
+  putAndDrop(stage, async bucketId => {
+    const closed = stage.run(0, closeBucket(bucketId))
+    closed.catch(() => undefined)
+    await stage.run(0, dropBucket(bucketId))
+  })
+
+async function putAndDrop(stage: RaceStage, dropping: (bucketId: BucketId) => Promise<void>): Promise<void> {
   for (let round = 0; round < stage.rounds; round += 1) {
     const bucketId = await stage.newBucket(`dropped-${round}`)
     const key = objectKeyOfText("key")
     const drop = async () => {
-      await stage.run(0, closeBucket(bucketId))
       try {
-        await stage.run(0, dropBucket(bucketId))
+        await dropping(bucketId)
       } catch (error) {
         await stage.run(0, openBucket(bucketId))
         throw error
@@ -307,6 +320,7 @@ const BODIES: Readonly<Record<string, (stage: RaceStage) => Promise<void>>> = {
   "put if match: exactly one of two replaces what both have read": putIfMatch,
   "counters stay exact while two engines put and remove the same objects": exactCounters,
   "a bucket is dropped, or an object put into it: never both": dropOrPut,
+  "a bucket is closed and dropped in one commit, or an object put into it: never both": closeAndDropOrPut,
   "a part arrives, or its upload is completed or aborted: a part that arrived is in the list, any other is refused":
     putPartOrEnd,
   "a group is deleted, or a user joins it: nobody is in a group that is gone": deleteOrJoin,
