@@ -148,13 +148,13 @@ export class DigestsOfObjects {
   /** Returns false if the version has changed, or a text that says why its bytes cannot be read. */
   private async give(bucketId: BucketId, version: ReadVersion): Promise<boolean | string> {
     const { family, rowKey, found } = version
-    const { metadata, clock } = this.seams
+    const { metadata } = this.seams
     const { record, key } = found
     const { content } = record
     const multipartId =
       content.kind === "segments"
         ? content.multipartId
-        : multipartIdOf(clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
+        : multipartIdOf(record.head.order, this.random.bytes(RANDOM_BYTES))
     try {
       const digests = await this.digestsOfRuns(bucketId, version)
       if (!(await metadata.run(giveDigests({ bucketId, family, rowKey, record, multipartId, digests })))) return false

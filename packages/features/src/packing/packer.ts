@@ -135,7 +135,7 @@ export class Packer {
     const planned = this.plan(bucket, kept, shardsNeeded(policy))
     const { objects, body, left } = planned
     const key = must(objects[0], "a pack has objects").key
-    const multipartId = this.newId()
+    const multipartId = this.newId(clock.wallMs() * 1000)
     try {
       const packed = await ingest.run(
         {
@@ -179,7 +179,9 @@ export class Packer {
   /** Plans a pack of as many objects as fit in one block, at least one. */
   private plan(bucket: BucketRecord, held: readonly HeldObject[], shards: number) {
     const { blockBytes } = this.seams.ingest
-    const all = held.slice(0, PACK_LIMITS.objectsMax).map(each => entryOf(bucket, each, this.newId()))
+    const all = held
+      .slice(0, PACK_LIMITS.objectsMax)
+      .map(each => entryOf(bucket, each, this.newId(each.candidate.record.head.order)))
     for (let count = all.length; count > 0; count -= 1) {
       const [taken, entries] = [held.slice(0, count), all.slice(0, count)]
       const reserveBytes = packDirectoryBytesMax(entries)
@@ -203,9 +205,9 @@ export class Packer {
     return { key, order, random, before, multipartId: segments, offsetBytes, lengthBytes }
   }
 
-  private newId(): MultipartId {
-    const { clock, random } = this.seams
-    return multipartIdOf(clock.wallMs() * 1000, random.bytes(RANDOM_BYTES))
+  /** The order of the version whose segments get the id: `versionOfSegments` looks there first. */
+  private newId(order: number): MultipartId {
+    return multipartIdOf(order, this.seams.random.bytes(RANDOM_BYTES))
   }
 }
 

@@ -9,23 +9,19 @@
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "@hayloft/base/ids.js"
-import { VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
+import { versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
 import { blockCount } from "@hayloft/engine/format/needles/extent.js"
 import { encodeUpload, type UploadRecord } from "@hayloft/engine/format/records.js"
-import { objectRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
+import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { isSameSealing, type BoundSealing, type Sealing } from "@hayloft/engine/format/needles/sealing.js"
-import {
-  versionIdOfHead,
-  type Content,
-  type VersionHead,
-  type VersionRecord,
-} from "@hayloft/engine/format/objects/version-record.js"
+import { versionIdOfHead, type VersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type CommandView, type RowView, type Touches } from "@hayloft/engine/metadata/index.js"
 import { referencesRowKey, referencesTo } from "../queries/manifest-core.js"
 import type { Naming } from "../queries/named-extents-core.js"
 import { addressKeyOf, findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { swapRows, touchesOfUpload, type SwapExtent } from "./reencode-commands-core.js"
 import { findVersion, type FoundVersion } from "./found-versions-core.js"
+import { versionsOfBytes, type VersionOfBytes } from "../queries/versions-of-bytes-core.js"
 import { closedReferences } from "./reference-commands-core.js"
 import { RowEditor } from "./row-editor-core.js"
 
@@ -36,29 +32,9 @@ export interface SharedBytes {
   readonly of: UploadId | { readonly multipartId: MultipartId }
 }
 
-interface Sharing extends FoundVersion {
-  readonly record: VersionRecord
-}
-
-/**
- * The versions with these bytes. A decision may rely on their number although the ranges are not guarded, like
- * `namingsOf`: another one can only be made by a copy, which also writes the row that it copies, or by a completion,
- * which also writes the upload's row.
- */
-function* sharingOf(view: RowView, { bucketId, key, of }: SharedBytes): Generator<Sharing> {
-  const found = { ...suffixRange(objectRowKey(bucketId, key)), presentOnly: true }
-  for (const family of VERSION_FAMILIES) {
-    for (const [rowKey, row] of view.range(family, found)) {
-      const record = versionOfRow(family, row.value)
-      if (isOf(record.content, of)) yield { head: record.head, family, rowKey, row, record }
-    }
-  }
-}
-
-function isOf(content: Content, of: SharedBytes["of"]): boolean {
-  if (typeof of === "string") return content.kind === "extent" && content.extent.uploadId === of
-  return content.kind === "segments" && content.multipartId === of.multipartId
-}
+const sharingOf = (view: RowView, { bucketId, key, of }: SharedBytes): readonly VersionOfBytes[] => [
+  ...versionsOfBytes(view, objectRowKey(bucketId, key), of),
+]
 
 const openUploadOf = (view: RowView, { bucketId, key, of }: SharedBytes): UploadRecord | undefined =>
   typeof of === "string" ? undefined : findUpload(view, { bucketId, key, ...of })
@@ -74,7 +50,7 @@ interface BytesToSeal {
 
 /** Whose sealing must change. */
 export const bytesToSeal = query("BytesToSeal", (view, bytes: SharedBytes): BytesToSeal => {
-  const versions = [...sharingOf(view, bytes)]
+  const versions = sharingOf(view, bytes)
   const upload = openUploadOf(view, bytes)
   const sealings = [...versions.map(({ record }) => record.sealing), ...(upload ? [upload.sealing] : [])]
   const sealing = sealings.includes(undefined) ? undefined : sealings[0]
@@ -107,7 +83,7 @@ export const addSealing = command<[add: AddSealing], Sealing | undefined>({
   touches: touchesOfBytes,
   decide(view, time, add) {
     const { bucketId, key, sealing, binds } = add
-    const versions = [...sharingOf(view, add)]
+    const versions = sharingOf(view, add)
     const upload = openUploadOf(view, add)
     if (upload !== undefined && isBeingCompleted(upload, time)) throw fail("conflict")
     if (isReferenced(view, add)) throw fail("conflict", { message: "other objects reference the bytes" })

@@ -8,21 +8,14 @@
  */
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
-import { parseBucketId, type MultipartId, type RowKey } from "@hayloft/base/ids.js"
+import { parseBucketId, type RowKey } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import { VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
 import { memberOf } from "@hayloft/engine/format/encoding/fields.js"
 import { packRecord } from "@hayloft/engine/format/encoding/pack.js"
 import { EXTENT, type Extent } from "@hayloft/engine/format/needles/extent.js"
 import { decodeIntent, encodeIntent, type IntentRecord } from "@hayloft/engine/format/objects/intent.js"
 import { encodePart, encodeSegment } from "@hayloft/engine/format/records.js"
-import {
-  objectRowKey,
-  parseObjectRowKey,
-  suffixRange,
-  uploadOfRowKey,
-  uploadRowKey,
-} from "@hayloft/engine/format/row-key.js"
+import { objectRowKey, parseObjectRowKey, uploadOfRowKey, uploadRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   command,
   query,
@@ -35,6 +28,7 @@ import type { BlockRun } from "@hayloft/engine/block/index.js"
 import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
 import { referencesRowKey, referencesTo } from "../queries/manifest-core.js"
 import { namingsOf, type Naming, type UploadName } from "../queries/named-extents-core.js"
+import { versionOfSegments } from "../queries/versions-of-bytes-core.js"
 import { findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { RowEditor } from "./row-editor-core.js"
 
@@ -226,24 +220,8 @@ export function isKept(view: RowView, { bucketId, key }: UploadName, naming: Nam
   }
   if (naming.family !== "segments") return true
   const { multipartId } = naming
-  if (hasVersion(view, { bucketId, key }, multipartId)) return true
+  if (versionOfSegments(view, objectRowKey(bucketId, key), multipartId) !== undefined) return true
   return referencesTo(view, referencesRowKey(bucketId, { key, multipartId })) !== undefined
-}
-
-/** Returns true if a version consists of this multipart upload's segments. */
-function hasVersion(
-  view: RowView,
-  { bucketId, key }: Pick<UploadName, "bucketId" | "key">,
-  multipartId: MultipartId,
-): boolean {
-  const stem = objectRowKey(bucketId, key)
-  for (const family of VERSION_FAMILIES) {
-    for (const [, { value }] of view.range(family, { ...suffixRange(stem), presentOnly: true })) {
-      const { content } = versionOfRow(family, value)
-      if (content.kind === "segments" && content.multipartId === multipartId) return true
-    }
-  }
-  return false
 }
 
 function rename(editor: RowEditor, naming: Naming, extent: Extent): void {

@@ -10,9 +10,8 @@
 import { must } from "@hayloft/base/assert.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
-import { textOfObjectKey, type BucketId, type MultipartId, type RowKey } from "@hayloft/base/ids.js"
+import { textOfObjectKey, type BucketId, type RowKey } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import { VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
 import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import {
@@ -30,19 +29,13 @@ import {
   encodeReferences,
   type ReferencesRecord,
 } from "@hayloft/engine/format/objects/references-record.js"
-import {
-  objectRowKey,
-  offsetRowKey,
-  parseObjectRowKey,
-  pendingDeletionRowKey,
-  suffixRange,
-} from "@hayloft/engine/format/row-key.js"
+import { objectRowKey, offsetRowKey, parseObjectRowKey, pendingDeletionRowKey } from "@hayloft/engine/format/row-key.js"
 import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
 import { type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "@hayloft/engine/metadata/index.js"
 import { segmentPart } from "./segments-core.js"
-import type { FoundVersion } from "./found-versions-core.js"
 import { hasDigests, referencesRowKey, sourcesOf, type SegmentsName } from "../queries/manifest-core.js"
+import { versionOfSegments } from "../queries/versions-of-bytes-core.js"
 import type { RowAsRead } from "./pending-deletion-commands-core.js"
 import { RowEditor } from "./row-editor-core.js"
 import { checkOwnUpload, hintRowKey, type MissingShardHint } from "./version-commands-core.js"
@@ -206,18 +199,6 @@ function withOwnPart(segment: SegmentRecord, part: ReferringPart, extent: Extent
   const own = [...parts, { ...facts, extent }].sort((a, b) => a.partNumber - b.partNumber)
   const left = referring.filter(({ partNumber }) => partNumber !== part.partNumber)
   return { offsetBytes, parts: own, ...(left.length > 0 && { referring: left }) }
-}
-
-/** A version, also a deleted one that is kept, that has these segments. */
-export function versionOfSegments(view: RowView, row: RowKey, multipartId: MultipartId): FoundVersion | undefined {
-  for (const family of VERSION_FAMILIES) {
-    for (const [rowKey, found] of view.range(family, { ...suffixRange(row), presentOnly: true })) {
-      const { head, content } = versionOfRow(family, found.value)
-      if (content.kind === "segments" && content.multipartId === multipartId)
-        return { head, family, rowKey, row: found }
-    }
-  }
-  return undefined
 }
 
 function withLastOffset(record: VersionRecord, offsetBytes: number): VersionRecord {

@@ -46,9 +46,9 @@ export {
   closedReferences,
   closeReferences,
   deletionOfSegments,
-  versionOfSegments,
   withReferences,
 } from "../commands/reference-commands-core.js"
+export { versionOfSegments } from "../queries/versions-of-bytes-core.js"
 export { renameIn, sourceBucketOf, type RenameObject } from "../commands/rename-core.js"
 export { NO_CHECKSUM, RowEditor, type NewVersion } from "../commands/row-editor-core.js"
 export {

@@ -4,14 +4,11 @@
  * Rows that do not contain the upload's id byte for byte are skipped without decoding: a large multipart object
  * references thousands of uploads.
  */
-import { must } from "@hayloft/base/assert.js"
-import { bytesOfHex } from "@hayloft/base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { bucketKeyRowKey, decodeBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
 import { encodeRecoveryHeader, type RecoveryHeader } from "@hayloft/engine/format/needles/recovery-header.js"
-import { bufferOf } from "@hayloft/engine/format/encoding/buffer-of.js"
-import { VERSION_FAMILIES, versionOfRow, type VersionFamily } from "@hayloft/engine/format/objects/deleted-version.js"
+import { type VersionFamily } from "@hayloft/engine/format/objects/deleted-version.js"
 import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
 import { plainBytesOf, type Sealing } from "@hayloft/engine/format/needles/sealing.js"
@@ -36,6 +33,7 @@ import type { MetadataRow, RowView } from "@hayloft/engine/metadata/index.js"
 import { hasDigests } from "./manifest-core.js"
 import { headersOf } from "./object-info-core.js"
 import { readDetails } from "../commands/found-versions-core.js"
+import { holding, versionOfSegments, versionsOfBytes } from "./versions-of-bytes-core.js"
 
 export interface UploadName {
   readonly bucketId: BucketId
@@ -55,25 +53,13 @@ export type Naming =
   | (Named & { readonly family: "parts"; readonly record: PartRecord; readonly multipartId: MultipartId })
   | (Named & { readonly family: "segments"; readonly record: SegmentRecord; readonly multipartId: MultipartId })
 
-/**
- * All rows that reference the upload's bytes. A decision may rely on their number although the ranges are not guarded:
- * once there is one, another can only be made by a copy, which also writes the row that it copies, or by a completion,
- * which also writes the upload's row.
- */
+/** All rows that reference the upload's bytes. A decision may rely on their number, as on that of `versionsOfBytes`. */
 export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadName): Generator<Naming> {
   const stem = objectRowKey(bucketId, key)
   const found = { ...suffixRange(stem), presentOnly: true }
-  const id = must(bytesOfHex(uploadId), "upload ids are hex")
-  const holdsId = ({ value }: MetadataRow): boolean => bufferOf(value).includes(bufferOf(id))
-  for (const family of VERSION_FAMILIES) {
-    for (const [rowKey, row] of view.range(family, found)) {
-      if (!holdsId(row)) continue
-      const record = versionOfRow(family, row.value)
-      const { content } = record
-      if (content.kind === "extent" && content.extent.uploadId === uploadId)
-        yield { family, rowKey, row, record, extent: content.extent }
-    }
-  }
+  const holdsId = holding(uploadId)
+  for (const { family, rowKey, row, record } of versionsOfBytes(view, stem, uploadId))
+    if (record.content.kind === "extent") yield { family, rowKey, row, record, extent: record.content.extent }
   for (const [rowKey, row] of view.range("parts", found)) {
     if (!holdsId(row)) continue
     const record = decodePart(row.value)
@@ -174,12 +160,6 @@ const givenTo = (view: RowView, row: RowKey, record: VersionRecord): Given => ({
 function givenToParts(view: RowView, row: RowKey, multipartId: MultipartId): Given {
   const upload = view.get("uploads", multipartRowKey(row, multipartId))
   if (upload) return decodeUpload(upload.value)
-  for (const family of VERSION_FAMILIES) {
-    for (const [, { value }] of view.range(family, suffixRange(row))) {
-      const record = versionOfRow(family, value)
-      const { content } = record
-      if (content.kind === "segments" && content.multipartId === multipartId) return givenTo(view, row, record)
-    }
-  }
-  return { details: NO_DETAILS }
+  const version = versionOfSegments(view, row, multipartId)
+  return version ? givenTo(view, row, version.record) : { details: NO_DETAILS }
 }

@@ -66,17 +66,25 @@ export const NULL_VERSION: VersionId = parseVersionId("null")
 export const versionIdOf = (order: number, random: Uint8Array): VersionId =>
   parseVersionId(encodeBase32(idBytes(order, random, true)))
 
+function orderIn(bytes: Uint8Array, complemented: boolean): number {
+  const view = new DataView(bytes.buffer)
+  const [high, low] = [view.getUint32(0), view.getUint32(4)]
+  return complemented ? (~high >>> 0) * 0x1_0000_0000 + (~low >>> 0) : high * 0x1_0000_0000 + low
+}
+
 /** The order and the random bits in a version id. Throws `invalidArgument`. */
 export function partsOfVersionId(id: VersionId): { order: number; random: Uint8Array } {
   const bytes = bytesOfVersionId(id)
-  const view = new DataView(bytes.buffer)
-  const order = (~view.getUint32(0) >>> 0) * 0x1_0000_0000 + (~view.getUint32(4) >>> 0)
+  const order = orderIn(bytes, true)
   if (!Number.isSafeInteger(order)) throw fail("invalidArgument", { message: "the version id is malformed" })
   return { order, random: bytes.subarray(8) }
 }
 
 export const multipartIdOf = (startOrder: number, random: Uint8Array): MultipartId =>
   parseMultipartId(encodeBase32(idBytes(startOrder, random, false)))
+
+/** The order that the id was made with. Throws `invalidArgument`. */
+export const orderOfMultipartId = (id: MultipartId): number => orderIn(bytesOfVersionId(id), false)
 
 /** The multipart id whose 16 bytes begin a row suffix. */
 export function multipartIdOfSuffix(suffix: string): MultipartId {
