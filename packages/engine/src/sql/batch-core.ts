@@ -8,7 +8,6 @@ import { asFailure, type Failure } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
 import type { EntryWrite } from "../format/device/entry.js"
 import { addCounters, NO_COUNTS, type Counters } from "../format/records.js"
-import { bucketRowKey } from "../format/row-key.js"
 import { isGuardsRowKey } from "../format/objects/transaction-record.js"
 import { addUsage, NO_USAGE } from "../format/objects/usage.js"
 import { isOfGeneration } from "../metadata/index.js"
@@ -73,7 +72,6 @@ class BatchChanges {
   ): void {
     if (writes.length + counts.length + usage.length === 0) return
     this.requireTrace(writes)
-    this.requireFinalCounters(counts)
     for (const [name, { family, row }] of view.reads) {
       if (!isOfGeneration(family)) this.expected.set(name, { family, key: row.key, version: row.version })
     }
@@ -97,15 +95,6 @@ class BatchChanges {
       }
       if (!hasContent(after)) throw new LaterBatch()
     }
-  }
-
-  /**
-   * The counters of a bucket are final once the bucket was closed by a commit: until then other processes may add to them.
-   * So a decision cannot drop the counters of a bucket that the batch closes. Throws `LaterBatch`.
-   */
-  private requireFinalCounters(counts: readonly CounterChange[]): void {
-    for (const { bucketId, change } of counts)
-      if (change === "drop" && this.rows.has(`buckets ${bucketRowKey(bucketId)}`)) throw new LaterBatch()
   }
 
   private write(view: BatchView, { family, key, value, payload }: EntryWrite): void {

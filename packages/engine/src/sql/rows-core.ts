@@ -309,9 +309,14 @@ export class BatchView implements DecisionView {
     return row && this.shown(stored, column, row)
   }
 
+  /**
+   * A row of the bucket that this batch changes does not tell yet what others may count: they go by the one before, until the
+   * commit. Only then are the counters of a closed bucket final, for example. Throws `LaterBatch`.
+   */
   private countersRow(key: RowKey): MetadataRow {
     const bucketId = bucketIdOfRowKey(key)
-    if (this.changes.counts.has(bucketId)) throw new LaterBatch()
+    const isChanged = this.changes.counts.has(bucketId) || this.changes.rows.has(nameOfRow("buckets", key))
+    if (isChanged) throw new LaterBatch()
     const counters = this.fetched.countersOf(bucketId)
     if (counters === undefined) {
       this.wants.counters.add(bucketId)
