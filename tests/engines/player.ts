@@ -14,7 +14,7 @@ import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/rows/families.js
 import { parseBucketId, type BucketId, type Incarnation, type RowKey } from "@hayloft/base/ids.js"
 import { owned } from "@hayloft/base/memory/lent.js"
 import { decodeBucketId } from "@hayloft/engine/format/records.js"
-import { bucketIdOfRowKey, bucketRowKey } from "@hayloft/engine/format/row-key.js"
+import { bucketIdOfRowKey, bucketRowKey, objectRowKeyOf } from "@hayloft/engine/format/row-key.js"
 import { deletedUsageRowKey } from "@hayloft/engine/format/objects/usage.js"
 import {
   query,
@@ -72,8 +72,11 @@ const APART_ONE_IN = 3
 interface Decided {
   time: DecisionTime | undefined
   writes: boolean
-  isOfObjects: boolean
+  /** The rows of the objects that it changes. */
+  objects: ReadonlySet<RowKey>
 }
+
+const NO_OBJECTS: ReadonlySet<RowKey> = new Set()
 
 /** A command that remembers its last decision. */
 export class Recorded<Result> implements Command<Result> {
@@ -104,10 +107,14 @@ export class Recorded<Result> implements Command<Result> {
 
   /** The same command, as it has come from another thread, is decided with the time of these incarnations. */
   deciding<Answer>(command: Command<Answer>, rows: DecisionView, time: DecisionTime, incarnations: Incarnations) {
+    // A command that lost a race may be refused when it is decided again: then it writes nothing.
+    this.record.writes = false
+    this.record.objects = NO_OBJECTS
     this.record.time = { ...time, incarnations }
     const decision = command.decide(rows, time)
     this.record.writes = decision.writes.length > 0
-    this.record.isOfObjects = decision.writes.some(({ family }) => family === "current" || family === "versions")
+    const changed = decision.writes.filter(({ family }) => family === "current" || family === "versions")
+    this.record.objects = new Set(changed.map(({ key }) => objectRowKeyOf(key)))
     return decision
   }
 
@@ -131,8 +138,7 @@ interface Ran {
   readonly incarnations: Incarnations
   readonly time: DecisionTime | undefined
   readonly writes: boolean
-  /** The command changed objects. */
-  readonly isOfObjects: boolean
+  readonly objects: ReadonlySet<RowKey>
   readonly outcome: Outcome
   readonly failure: FailureKind | undefined
   readonly beganAt: number
@@ -334,7 +340,7 @@ export class Player {
 
   private async run(name: string, play: Play, process: ProcessUnderTest): Promise<Ran> {
     const { own } = process.metadata.incarnations
-    const record: Decided = { time: undefined, writes: false, isOfObjects: false }
+    const record: Decided = { time: undefined, writes: false, objects: NO_OBJECTS }
     const beganAt = this.nextMoment()
     const answer = await this.answerOf(play, process.metadata, record).then(
       result => ({ outcome: doneWith(result), failure: undefined }),
@@ -421,7 +427,7 @@ export class Player {
       const others = left.filter(each => each !== next)
       // A play that ended before another began comes before it.
       if (others.some(({ endedAt }) => endedAt < next.beganAt)) continue
-      // Changes of objects come in the order of their timestamps.
+      // Changes of one object come in the order of their timestamps.
       if (others.some(each => isEarlier(each, next))) continue
       const tried = model.copy()
       const outcome = await decided(tried, next, this.model)
@@ -447,8 +453,11 @@ export class Player {
   }
 }
 
-const isEarlier = (a: Ran, b: Ran): boolean =>
-  a.isOfObjects && b.isOfObjects && a.time !== undefined && b.time !== undefined && a.time.commitUs < b.time.commitUs
+function isEarlier(a: Ran, b: Ran): boolean {
+  if (a.time === undefined || b.time === undefined || a.time.commitUs >= b.time.commitUs) return false
+  for (const row of a.objects) if (b.objects.has(row)) return true
+  return false
+}
 
 /** The payload was gone when it was read. */
 const GONE = doneWith({ row: "without its payload" })
