@@ -84,7 +84,11 @@ test("4+2 lasts a tenth of three copies repaired one at a time, in the approxima
   assert.ok(Math.abs(copies / coded / 10 - 1) < 1e-12)
 })
 
-test("random runs agree with the exact value within three standard errors, also for losses that never occur", () => {
+/** One group in a million is further away by chance: each commit draws others. */
+const STANDARD_ERRORS = 5
+const CYCLES = 60_000
+
+test("random runs agree with the exact value within five standard errors, also for losses that never occur", () => {
   const groups: readonly [string, GroupRates][] = [
     ["V1", { shards: 3, needed: 1, failuresPerHour: 0.01, repairsPerHour: 0.1, order: "parallel" }],
     ["V2", { shards: 6, needed: 4, failuresPerHour: 0.01, repairsPerHour: 0.5, order: "parallel" }],
@@ -105,11 +109,14 @@ test("random runs agree with the exact value within three standard errors, also 
     { ...group, unreadableShare: unreadableShareOf(1e-15, group.needed * 8e12) },
   ])
   for (const [name, group] of [...groups, ...sectors]) {
-    const { hours, standardError, cycles } = estimateOf(group, 20_000)
+    const { hours, standardError, cycles } = estimateOf(group, CYCLES)
     const exact = hoursToLoss(group)
-    assert.ok(Math.abs(hours - exact) <= 3 * standardError, `${name}: ${hours} ± ${standardError}, not ${exact}`)
-    assert.ok(standardError < 0.05 * hours, `${name}: ${standardError / hours}`)
-    assert.equal(cycles, 20_000)
+    assert.ok(
+      Math.abs(hours - exact) <= STANDARD_ERRORS * standardError,
+      `${name}: ${hours} ± ${standardError}, not ${exact}`,
+    )
+    assert.ok(standardError < 0.03 * hours, `${name}: ${standardError / hours}`)
+    assert.equal(cycles, CYCLES)
   }
 })
 
