@@ -72,11 +72,13 @@ const APART_ONE_IN = 3
 interface Decided {
   time: DecisionTime | undefined
   writes: boolean
-  /** The rows of the objects that it changes. */
+  /** The rows of the objects that it changes, and of those of which it leaves none. */
   objects: ReadonlySet<RowKey>
+  removed: ReadonlySet<RowKey>
 }
 
 const NO_OBJECTS: ReadonlySet<RowKey> = new Set()
+const OF_OBJECTS: ReadonlySet<Family> = new Set<Family>(["current", "heads", "versions"])
 
 /** A command that remembers its last decision. */
 export class Recorded<Result> implements Command<Result> {
@@ -110,11 +112,16 @@ export class Recorded<Result> implements Command<Result> {
     // A command that lost a race may be refused when it is decided again: then it writes nothing.
     this.record.writes = false
     this.record.objects = NO_OBJECTS
+    this.record.removed = NO_OBJECTS
     this.record.time = { ...time, incarnations }
     const decision = command.decide(rows, time)
     this.record.writes = decision.writes.length > 0
     const changed = decision.writes.filter(({ family }) => family === "current" || family === "versions")
     this.record.objects = new Set(changed.map(({ key }) => objectRowKeyOf(key)))
+    const kept = decision.writes.filter(({ family, value }) => OF_OBJECTS.has(family) && value !== undefined)
+    const left = new Set(kept.map(({ key }) => objectRowKeyOf(key)))
+    const dropped = changed.filter(({ key, value }) => value === undefined && !left.has(objectRowKeyOf(key)))
+    this.record.removed = new Set(dropped.map(({ key }) => objectRowKeyOf(key)))
     return decision
   }
 
@@ -139,6 +146,7 @@ interface Ran {
   readonly time: DecisionTime | undefined
   readonly writes: boolean
   readonly objects: ReadonlySet<RowKey>
+  readonly removed: ReadonlySet<RowKey>
   readonly outcome: Outcome
   readonly failure: FailureKind | undefined
   readonly beganAt: number
@@ -340,7 +348,7 @@ export class Player {
 
   private async run(name: string, play: Play, process: ProcessUnderTest): Promise<Ran> {
     const { own } = process.metadata.incarnations
-    const record: Decided = { time: undefined, writes: false, objects: NO_OBJECTS }
+    const record: Decided = { time: undefined, writes: false, objects: NO_OBJECTS, removed: NO_OBJECTS }
     const beganAt = this.nextMoment()
     const answer = await this.answerOf(play, process.metadata, record).then(
       result => ({ outcome: doneWith(result), failure: undefined }),
@@ -383,7 +391,7 @@ export class Player {
     const isDue = isAmbiguous || this.roundsSinceComparison >= COMPARE_EVERY
     const rows = isDue ? await this.rowsNow() : undefined
     const closest: { rows: ReadonlyMap<string, string> | undefined } = { rows: undefined }
-    const after = await this.search(this.model.copy(), certain, rows, closest)
+    const after = await this.search(this.model.copy(), inOrderOfTimestamps(certain), rows, closest)
     if (after === undefined) {
       if (rows !== undefined && closest.rows !== undefined) assert.deepEqual(rows, closest.rows)
       const names = certain.map(({ name, outcome, time }) => `${name} at ${time?.position ?? "-"}: ${outcome}`)
@@ -451,6 +459,12 @@ export class Player {
     const expected = await dump(this.model)
     for (const { metadata } of this.store.processes) assert.deepEqual(await dump(metadata), expected)
   }
+}
+
+/** Only these come in the order of their timestamps: an object of which no row is left may be made with any (decision 89). */
+function inOrderOfTimestamps(ran: readonly Ran[]): readonly Ran[] {
+  const removed = new Set(ran.flatMap(each => [...each.removed]))
+  return ran.map(each => ({ ...each, objects: new Set([...each.objects].filter(row => !removed.has(row))) }))
 }
 
 function isEarlier(a: Ran, b: Ran): boolean {
