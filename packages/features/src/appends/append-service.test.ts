@@ -213,6 +213,21 @@ test("what cannot be sealed now is tried again later, not at once", async () => 
   assert.ok((policiesOf(world)["ec:2+1"] ?? 0) > 0)
 })
 
+test("full disks make no sealing fail: it rests after each object, and goes on once there is space", async () => {
+  const world = await opened()
+  for (const key of ["a", "b"]) for (let i = 0; i < 200; i += 1) await append(world, key, world.random.bytes(200))
+  const sealing = world.job("append-sealing")
+  const { full, live } = world.devices
+  for (const id of live.keys()) full.add(id)
+  const outcomes: string[] = []
+  for (let step = 0; step < 6; step += 1) outcomes.push(await world.clock.runUntil(sealing.step(unaborted())))
+  assert.deepEqual(outcomes, ["throttled", "throttled", "busy", "throttled", "throttled", "busy"])
+  assert.equal(policiesOf(world)["ec:2+1"], undefined)
+  full.clear()
+  await world.settle("append-sealing")
+  assert.ok((policiesOf(world)["ec:2+1"] ?? 0) > 0)
+})
+
 test("an object that is removed while its appended bytes are sealed makes no job fail", async () => {
   const world = await opened()
   for (let i = 0; i < 200; i += 1) await append(world, "log", world.random.bytes(200))

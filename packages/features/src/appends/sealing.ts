@@ -7,7 +7,7 @@
  * Limits    SEALING_LIMITS; memory is the slab pool's.
  */
 import { must } from "@hayloft/base/assert.js"
-import { isFailure } from "@hayloft/base/failures.js"
+import { isFailure, type Failure } from "@hayloft/base/failures.js"
 import { firstOf } from "@hayloft/base/first-of.js"
 import {
   parseBucketId,
@@ -21,6 +21,7 @@ import { OFFSET_PART } from "@hayloft/base/limits.js"
 import { streamOf } from "@hayloft/base/memory/pieces.js"
 import { plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import { shardCount, shardsNeeded } from "@hayloft/base/policy.js"
+import { lacksSpace, outcomeAfter } from "@hayloft/base/space/full-disk-core.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { Blocks, PieceOwner } from "@hayloft/engine/block/index.js"
 import { decodeSegment, type BucketRecord, type SegmentRecord } from "@hayloft/engine/format/records.js"
@@ -166,10 +167,12 @@ export class AppendSealing implements Job {
     if (object === undefined || chosen === undefined) {
       await metadata.run(dropRows([found.note]))
       this.from = found.next
-    } else if (!(await this.seal(found, object, chosen))) {
-      this.from = found.next
+      return "busy"
     }
-    return "busy"
+    const failure = await this.seal(found, object, chosen)
+    if (failure === undefined) return "busy"
+    this.from = found.next
+    return outcomeAfter(failure)
   }
 
   /** An object whose sealing failed is tried again after a rest. */
@@ -184,12 +187,12 @@ export class AppendSealing implements Job {
     return isForgetting || !isOver ? "busy" : "idle"
   }
 
-  /** Returns true if it was done. */
+  /** Returns the reason if it was not done. */
   private async seal(
     { bucketId, key, multipartId }: OpenEnd,
     { bucket, storageClass }: NonNullable<OpenEnd["object"]>,
     segments: readonly SegmentRecord[],
-  ): Promise<boolean> {
+  ): Promise<Failure | undefined> {
     const { clock, metadata, pins, ingest, log } = this.seams
     const lengthBytes = segments.reduce((sum, { parts }) => sum + bytesOfParts(parts), 0)
     const pin = pins.open(metadata.position)
@@ -219,14 +222,15 @@ export class AppendSealing implements Job {
         },
       )
       this.sealedBytes += lengthBytes
-      return true
+      return undefined
     } catch (error) {
       if (!isFailure(error)) throw error
-      log.debug("appends_not_sealed", { reason: error.message })
-      // A client that has replaced or removed the object meanwhile is no failure.
-      if (error.kind === "conflict") return false
-      this.failed = { objects: (this.failed?.objects ?? 0) + 1, reason: this.failed?.reason ?? error.message }
-      return false
+      const { kind, message } = error
+      log.debug("appends_not_sealed", { reason: message })
+      // The job fails neither because a client has replaced or removed the object, nor because the disks are full.
+      if (kind === "conflict" || lacksSpace(error)) return error
+      this.failed = { objects: (this.failed?.objects ?? 0) + 1, reason: this.failed?.reason ?? message }
+      return error
     } finally {
       pin.close()
     }

@@ -15,6 +15,7 @@ import type { MultipartId } from "@hayloft/base/ids.js"
 import { NEVER } from "@hayloft/base/never.js"
 import { streamOf } from "@hayloft/base/memory/pieces.js"
 import { shardCount, shardsNeeded } from "@hayloft/base/policy.js"
+import { lacksSpace } from "@hayloft/base/space/full-disk-core.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import {
   encodePackDirectory,
@@ -119,7 +120,7 @@ export class Packer {
   /**
    * Packs versions of one class. Returns what was packed, and those for which the pack had no room; nothing is packed if too
    * many of them have changed, which leaves the others, if the first has changed while the bytes were written, or if those
-   * could not be written, which is the failure.
+   * could not be written, which is the failure; a lack of space leaves all that have not changed.
    */
   async pack(
     bucket: BucketRecord,
@@ -172,7 +173,7 @@ export class Packer {
       log.debug("pack_not_made", { bucket: bucket.name, reason: error.message })
       // A client that was faster is no failure: the next pass takes those that are as they were.
       const failure = error.kind === "conflict" ? undefined : error
-      return { packed: NOTHING_PACKED, left: [], ...(failure && { failure }) }
+      return { packed: NOTHING_PACKED, left: lacksSpace(error) ? kept : [], ...(failure && { failure }) }
     }
   }
 

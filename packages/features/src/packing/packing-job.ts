@@ -16,6 +16,7 @@ import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, objectRowKey, offsetRowKey } from "@hayloft/engine/format/row-key.js"
 import { mapBounded, PassFailed, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import { NEVER } from "@hayloft/base/never.js"
+import { lacksSpace } from "@hayloft/base/space/full-disk-core.js"
 import { plural } from "@hayloft/base/text/quantity-text.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import { type Core, detachSome, type RateBound } from "@hayloft/objects/door/index.js"
@@ -60,6 +61,10 @@ interface Visit extends PackingBucket {
   packed: PackedCounts
   /** The reason why a pack could not be written, for the first of them. */
   failure: Failure | undefined
+  /** The last pack found no space: what is held waits for some, and nothing more is read. */
+  isShort: boolean
+  /** No slice is left: only what is held remains. */
+  isOver: boolean
 }
 
 export const bucketRow = query("PackingBucket", (view, bucketId: BucketId) => {
@@ -102,7 +107,7 @@ export class PackingJob implements Job {
     }
     const { visit } = this
     try {
-      if (await this.nextSlice(visit, nowMs, signal)) return "busy"
+      if (await this.goOn(visit, nowMs, signal)) return visit.isShort ? "throttled" : "busy"
     } catch (error) {
       if (!isFailure(error, "corruptRecord", "corruptRow", "noSuchBucket")) throw error
       if (!isFailure(error, "noSuchBucket"))
@@ -124,7 +129,18 @@ export class PackingJob implements Job {
     if (bucket === undefined) return undefined
     const next = (isPassDue(due, nowMs) ? undefined : pass?.next) ?? rowsOfBucket(bucketId).start
     const beforeMs = nowMs - setting.afterSeconds * 1_000
-    return { ...due, bucket, beforeMs, next, held: new Map(), packed: NOTHING_PACKED, failure: undefined }
+    const visit = { ...due, bucket, beforeMs, next, held: new Map<StorageClass, HeldObject[]>() }
+    return { ...visit, packed: NOTHING_PACKED, failure: undefined, isShort: false, isOver: false }
+  }
+
+  /** Returns true if the pass goes on in this process. It reads no further while full disks have no space for a pack. */
+  private async goOn(visit: Visit, nowMs: number, signal: AbortSignal): Promise<boolean> {
+    visit.isShort = false
+    for (const [storageClass, held] of visit.held) {
+      if (this.isFull(held)) await this.pack(visit, storageClass, held)
+      if (visit.isShort) return true
+    }
+    return visit.isOver ? this.end(visit, nowMs) : this.nextSlice(visit, nowMs, signal)
   }
 
   /** Returns true if the pass goes on in this process. */
@@ -145,13 +161,12 @@ export class PackingJob implements Job {
         const read = (each: PackingCandidate) => this.packer.read(visit.bucket, each, pin)
         const held = await mapBounded(candidates, PACKING_LIMITS.readsAtOnce, read)
         pin.progress()
-        for (const each of held) if (each !== undefined) await this.hold(visit, each)
+        for (const each of held) if (each !== undefined && !visit.isShort) await this.hold(visit, each)
+        // The rest of the slice is packed in the next pass, as after an interruption.
+        if (visit.isShort) break
       }
       for (const each of page.leaving) if (!signal.aborted) await this.detach(bucketId, each)
-      if (page.next === undefined) {
-        await this.end(visit, nowMs)
-        return false
-      }
+      if (page.next === undefined) return await this.end(visit, nowMs)
       visit.next = page.next
       return !signal.aborted
     } finally {
@@ -166,8 +181,7 @@ export class PackingJob implements Job {
       visit.next = pass.next
       return true
     }
-    await this.end(visit, nowMs)
-    return false
+    return this.end(visit, nowMs)
   }
 
   private async hold(visit: Visit, object: HeldObject): Promise<void> {
@@ -175,30 +189,42 @@ export class PackingJob implements Job {
     const held = visit.held.get(storageClass) ?? []
     visit.held.set(storageClass, held)
     held.push(object)
+    if (this.isFull(held)) await this.pack(visit, storageClass, held)
+  }
+
+  /** Returns true if there is enough for a whole pack. */
+  private isFull(held: readonly HeldObject[]): boolean {
     const bytes = held.reduce((sum, each) => sum + each.bytes.length, 0)
     const { blockBytes } = this.seams.ingest
-    const isFull = held.length >= PACK_LIMITS.objectsMax || bytes >= Math.min(blockBytes, PACKER_LIMITS.packBytesMax)
-    if (isFull) await this.pack(visit, storageClass, held)
+    return held.length >= PACK_LIMITS.objectsMax || bytes >= Math.min(blockBytes, PACKER_LIMITS.packBytesMax)
   }
 
   /** Objects without room stay held. */
   private async pack(visit: Visit, storageClass: StorageClass, held: HeldObject[]): Promise<void> {
     const { packed, left, failure } = await this.packer.pack(visit.bucket, storageClass, held)
-    visit.failure ??= failure
+    visit.isShort = lacksSpace(failure)
+    // A full disk makes no job fail.
+    if (!visit.isShort) visit.failure ??= failure
     held.splice(0, held.length, ...left)
     visit.packed = sumOfPacked(visit.packed, packed)
     this.packed = sumOfPacked(this.packed, packed)
     this.seams.metrics.note(packed)
   }
 
-  /** Packs what is held, unless it is too little: then objects of packs that are to go get bytes of their own. */
-  private async end(visit: Visit, nowMs: number): Promise<void> {
+  /**
+   * Packs what is held, unless it is too little: then objects of packs that are to go get bytes of their own. Returns true
+   * if it waits for space.
+   */
+  private async end(visit: Visit, nowMs: number): Promise<boolean> {
+    visit.isOver = true
     for (const [storageClass, held] of visit.held) {
-      while (held.length >= PACK_LIMITS.objectsMin) await this.pack(visit, storageClass, held)
+      while (held.length >= PACK_LIMITS.objectsMin && !visit.isShort) await this.pack(visit, storageClass, held)
+      if (visit.isShort) return true
       for (const { candidate } of held) await this.detach(visit.bucketId, candidate)
       held.length = 0
     }
     if (visit.packed.packs > 0) await this.seams.metadata.run(notePacked(visit.bucketId, nowMs, visit.packed))
+    return false
   }
 
   private async detach(bucketId: BucketId, { key, record: { content }, pack }: PackingCandidate): Promise<void> {

@@ -3,7 +3,7 @@ import { PACKING_SERVICE } from "./services.js"
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { assertCounted, assertNothing, rowsIn, settle } from "../dedup/testing-dedup.js"
-import { assertBodies, keyOf, opened, packsIn, pass, put, putMany, removing } from "./testing-packing.js"
+import { assertBodies, keyOf, never, opened, packsIn, pass, put, putMany, removing } from "./testing-packing.js"
 
 const sizes = (i: number): number => 100 + ((i * 397) % 1_900)
 
@@ -96,4 +96,32 @@ test("shards that objects had of their own are removed by the collector", async 
     [20],
   )
   assert.equal(scene.world.needles, 3)
+})
+
+test("on full disks a pass waits with what it holds, makes no job fail, and packs it once there is space", async () => {
+  // Less than a pack waits at the end of a pass, a whole one in the middle.
+  for (const count of [40, 200]) {
+    const scene = await opened()
+    const { devices, clock } = scene.world
+    const bodies = await putMany(scene, count, () => 1_900)
+    const packedObjects = (): number => packsIn(scene).reduce((sum, pack) => sum + pack.count, 0)
+    const job = scene.world.job("packing")
+    await clock.advance(90_000)
+    for (const id of devices.live.keys()) devices.full.add(id)
+    for (let throttled = 0, steps = 0; throttled < 5; steps += 1) {
+      const outcome = await clock.runUntil(job.step(never))
+      assert.ok(outcome !== "idle" && steps < 100, "the pass is not over")
+      if (outcome === "throttled") throttled += 1
+    }
+    assert.equal(packedObjects(), 0)
+    devices.full.clear()
+    // The same pass: the next one is not due yet.
+    while ((await clock.runUntil(job.step(never))) !== "idle");
+    assert.ok(packedObjects() >= 40, `${packedObjects()} of ${count}`)
+    await pass(scene)
+    assert.ok(packedObjects() > count - 16, `${packedObjects()} of ${count}`)
+    assertCounted(scene)
+    await settle(scene)
+    await assertBodies(scene, bodies)
+  }
 })
