@@ -234,6 +234,20 @@ test("a cancelled inventory leaves no object and no upload", async () => {
   assert.doesNotMatch(text, /cancelled\.table/)
 })
 
+test("an inventory whose bucket is gone leaves no object and no upload either", async () => {
+  const [bucket, key] = ["removed", "removed.table"]
+  await made(bucket, SLOW)
+  const { id } = await start(bucket, key, { itemsPerSecond: 1 })
+  await jobUntil(id, hasCounted)
+  for (const each of (await listed(bucket)).keys()) await server.client().call("DELETE", { bucket, key: each })
+  assert.equal((await server.client().call("DELETE", { bucket })).status, 204)
+  await admin.post(`/v1/jobs/${id}/cancel`, {})
+  const { state, result } = await untilEnded(id)
+  assert.equal(state, "cancelled", result)
+  const { text } = await server.client().call("GET", { bucket: REPORTS, query: "uploads" })
+  assert.doesNotMatch(text, /removed\.table/)
+})
+
 // A second kill could come when the next process has begun an upload that the job's row does not name yet: it would stay.
 test("a server that is killed makes the inventory from its beginning, and the object appears whole", async () => {
   const { id } = await commanded("many", "killed.table", "--rate", String(SLOW), "--no-wait")

@@ -7,7 +7,7 @@
  * Limits    A page of a listing, and a part of the upload, in memory.
  */
 import { assert } from "@hayloft/base/assert.js"
-import { fail, type Failure } from "@hayloft/base/failures.js"
+import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseBucketName, type ObjectKey } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type {
@@ -141,17 +141,31 @@ class InventoryWork implements WholeWork {
   }
 
   async isMade(): Promise<boolean> {
-    const { requester } = await this.access()
-    const reply = await requester.send({ method: "HEAD", ...this.target })
-    return reply.status === 200 && reply.header(MADE_BY) === this.mark
+    const reply = await this.sendToTarget({ method: "HEAD", ...this.target })
+    return reply?.status === 200 && reply.header(MADE_BY) === this.mark
   }
 
   async discard(uploadId: string): Promise<void> {
     this.upload = undefined
     const query = [["uploadId", uploadId]] as const
-    const { requester } = await this.access()
-    const reply = await requester.send({ method: "DELETE", ...this.target, query })
-    if (reply.status >= 500) throw failureOf(reply)
+    const reply = await this.sendToTarget({ method: "DELETE", ...this.target, query })
+    if (reply !== undefined && reply.status >= 500) throw failureOf(reply)
+  }
+
+  /**
+   * Looks after what was begun also when the bucket that it lists is gone. Returns undefined if the target's bucket is. Throws
+   * `accessDenied`.
+   */
+  private async sendToTarget(request: ObjectRequest): Promise<ObjectReply | undefined> {
+    const { buckets, requests } = this.services
+    await buckets.confirm()
+    try {
+      const bucket = await buckets.open(parseBucketName(this.target.bucket))
+      return await (await requests.as(this.opened.starter, bucket)).send(request)
+    } catch (error) {
+      if (!isFailure(error, "noSuchBucket")) throw error
+      return undefined
+    }
   }
 
   /** Each call can be repeated if it has thrown. */
