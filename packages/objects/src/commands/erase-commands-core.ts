@@ -294,12 +294,18 @@ export const erasedEpochs = query("ErasedEpochs", (view): number | undefined => 
   return key?.kind === "erased" ? key.epoch : undefined
 })
 
+/** Versions that one command removes: over SQL a removal costs up to two fetches of the 40 it may make. */
+const VERSIONS_MAX = 16
+
 interface Leftovers {
   readonly uploads: readonly UploadAddress[]
   readonly keys: readonly ObjectKey[]
 }
 
-/** Some uploads and keys of a bucket. */
+/**
+ * Some uploads and keys of a bucket. No more versions are looked at than the commands on these keys remove: the others are
+ * found once those are gone.
+ */
 export const leftoversOf = query("LeftoversOf", (view, bucketId: BucketId, max: number): Leftovers => {
   const range = { ...suffixRange(bucketRowKey(bucketId)), expectedRows: max }
   const uploads: UploadAddress[] = []
@@ -310,8 +316,10 @@ export const leftoversOf = query("LeftoversOf", (view, bucketId: BucketId, max: 
   }
   const keys = new Map<RowKey, ObjectKey>()
   for (const family of ["current", "versions"] as const) {
+    let rows = 0
     for (const [rowKey] of view.range(family, range)) {
-      if (keys.size >= max) break
+      if (keys.size >= max || rows === max * VERSIONS_MAX) break
+      rows += 1
       keys.set(objectRowKeyOf(rowKey), parseObjectRowKey(rowKey).key)
     }
   }
@@ -337,9 +345,6 @@ export const dropErasedUpload = command<[address: UploadAddress, frozen?: Frozen
     return { ...editor.finish(), result: undefined }
   },
 })
-
-/** Versions that one command removes: over SQL a removal costs up to two fetches of the 40 it may make. */
-const VERSIONS_MAX = 16
 
 /**
  * Removes versions of a key of an erased bucket, the latest one last. Returns whether there may be more. `clockMs`: the

@@ -6,6 +6,7 @@ import { parsePolicy } from "@hayloft/base/policy.js"
 import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"
+import type { QueryView } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { createBucket } from "./bucket-commands-core.js"
 import { pendingDeletionsFrom } from "./pending-deletion-commands-core.js"
@@ -67,6 +68,21 @@ export function putOf(
       ...change,
     },
   }
+}
+
+/** A view of the rows that counts those of ranges that are read. */
+export function countingRows(view: QueryView) {
+  const counts = { rows: 0 }
+  const range: QueryView["range"] = function* (...of) {
+    for (const pair of view.range(...of)) {
+      counts.rows += 1
+      yield pair
+    }
+  }
+  const get: QueryView["get"] = (...of) => view.get(...of)
+  const scan: QueryView["scan"] = (...of) => view.scan(...of)
+  const { position, incarnations } = view
+  return { counts, view: { get, range, scan, position, incarnations } }
 }
 
 /** Pending deletions, oldest first: upload ids, or the kind and the multipart upload. */

@@ -3,9 +3,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { MultipartId } from "@hayloft/base/ids.js"
 import { multipartIdOf } from "@hayloft/engine/format/objects/version-id.js"
-import type { RowView } from "@hayloft/engine/metadata/index.js"
 import { setVersioning } from "../commands/bucket-commands-core.js"
-import { newBucket, putOf, randomOf } from "../commands/testing-bucket.js"
+import { countingRows, newBucket, putOf, randomOf } from "../commands/testing-bucket.js"
 import { putVersion } from "../commands/version-commands-core.js"
 import { versionOfSegments, versionsOfBytes } from "./versions-of-bytes-core.js"
 import "../testing-features.js"
@@ -14,19 +13,6 @@ const VERSIONS = 1_000
 /** The clock of these decisions goes on by so much with each. */
 const DECISION_US = 1_000
 const HOUR_US = 3_600_000_000
-
-/** Counts the rows of ranges that are read. */
-function counting(view: RowView) {
-  const counts = { rows: 0 }
-  const range: RowView["range"] = function* (...of) {
-    for (const pair of view.range(...of)) {
-      counts.rows += 1
-      yield pair
-    }
-  }
-  const get: RowView["get"] = (...of) => view.get(...of)
-  return { counts, view: { get, range } }
-}
 
 /** Versions with segments; `idOrderOf`: the order in a version's id, from that of the version before. */
 async function scene(idOrderOf: (before: number) => number) {
@@ -39,7 +25,7 @@ async function scene(idOrderOf: (before: number) => number) {
     const { head } = await metadata.run(putVersion(putOf({ bucketId }, i % 250, { content })))
     versions.push({ id, order: head.order })
   }
-  return { versions, row, ...counting(metadata.committed) }
+  return { versions, row, ...countingRows(metadata.committed) }
 }
 
 test("the version of segments is found without a look at the others, if the id of the segments has its order", async () => {
