@@ -167,9 +167,26 @@ interface Damage {
   mend(): void
 }
 
-/** Damages one place of a file of the target; returns undefined if the chosen damage changes nothing. */
+/** Damages that are drawn for a case until one of them changes something. */
+const DRAWN_MAX = 20
+
+/** Damages one place of a file of the target; returns undefined if no damage that was drawn changes anything. */
 function damage(folder: string, work: string, plan: RotPlan, number: number, isOpen: boolean): Damage | undefined {
   const random = new SimRandom(plan.seed).fork(`case ${number}`)
+  for (let drawn = 0; drawn < DRAWN_MAX; drawn += 1) {
+    const done = damageOnce(folder, work, plan, random, isOpen)
+    if (done !== undefined) return done
+  }
+  return undefined
+}
+
+function damageOnce(
+  folder: string,
+  work: string,
+  plan: RotPlan,
+  random: Random,
+  isOpen: boolean,
+): Damage | undefined {
   const device = 1 + (plan.devices === 1 ? 0 : random.below(2))
   if (plan.target === "base") return damageBase(folder, work, device, plan.devices, random, isOpen)
   const bay = `d${device}/${FOLDERS[plan.target]}`
