@@ -13,9 +13,9 @@ const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): Tested
 
 export const UNDELETE_PLANTS: readonly TestedPlant[] = [
   plant("bytes of kept rows count as unreferenced", COMMANDS, {
-    file: "packages/objects/src/queries/named-extents-core.ts",
-    find: "for (const family of VERSION_FAMILIES) {\n    for (const [rowKey, row] of view.range(family, found)) {",
-    put: 'for (const family of ["current", "versions"] as const) {\n    for (const [rowKey, row] of view.range(family, found)) {',
+    file: "packages/objects/src/queries/versions-of-bytes-core.ts",
+    find: "for (const family of VERSION_FAMILIES) yield*",
+    put: 'for (const family of ["current", "versions"] as const) yield*',
   }),
   plant("what is kept is released, too", COMMANDS, {
     file: EDITOR,
@@ -97,9 +97,9 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     put: '"versions", "current"] as const',
   }),
   plant("segments of kept versions wait for nothing", "packages/features/src/undelete/undelete", {
-    file: "packages/objects/src/commands/reencode-commands-core.ts",
-    find: "for (const family of VERSION_FAMILIES) {",
-    put: 'for (const family of ["current", "versions"] as const) {',
+    file: "packages/objects/src/queries/versions-of-bytes-core.ts",
+    find: "return firstOf(versionsOfBytes(view, row, id))",
+    put: "return undefined",
   }),
   plant("a bucket opts in before the devices refuse earlier releases", "packages/features/src/undelete/undelete", {
     file: "packages/features/src/undelete/undelete.ts",
