@@ -180,13 +180,7 @@ function damage(folder: string, work: string, plan: RotPlan, number: number, isO
   return undefined
 }
 
-function damageOnce(
-  folder: string,
-  work: string,
-  plan: RotPlan,
-  random: Random,
-  isOpen: boolean,
-): Damage | undefined {
+function damageOnce(folder: string, work: string, plan: RotPlan, random: Random, isOpen: boolean): Damage | undefined {
   const device = 1 + (plan.devices === 1 ? 0 : random.below(2))
   if (plan.target === "base") return damageBase(folder, work, device, plan.devices, random, isOpen)
   const bay = `d${device}/${FOLDERS[plan.target]}`
