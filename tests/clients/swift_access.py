@@ -31,20 +31,26 @@ from swift_store import (
 @case("Auth v1", "a token by access key and secret, alone or with the account, the same one again")
 def auth():
     key = STORE["owner"]
-    first = raw("GET", "/auth/v1.0", {"X-Auth-User": key["id"], "X-Auth-Key": key["secret"]})
-    status(first, 200)
+    for _ in range(2):
+        first = raw("GET", "/auth/v1.0", {"X-Auth-User": key["id"], "X-Auth-Key": key["secret"]})
+        url, token = swift.get_auth(AUTH, f"{OWNER.number}:{key['id']}", key["secret"], auth_version="1")
+        again = raw(
+            "GET", "/auth/v1.0", {"X-Storage-User": f"{OWNER.number}:{key['id']}", "X-Storage-Pass": key["secret"]}
+        )
+        status(first, 200)
+        # Each hour has its own token. If one began between the answers, the second round is within it.
+        if int(again["x-auth-token-expires"]) <= int(first["x-auth-token-expires"]):
+            break
     expect(first["x-auth-token"], first["x-storage-token"])
     expect(first["x-storage-url"], OWNER.url)
     assert 86_400 <= int(first["x-auth-token-expires"]) <= 90_000, first
-    again = raw("GET", "/auth/v1.0", {"X-Storage-User": f"{OWNER.number}:{key['id']}", "X-Storage-Pass": key["secret"]})
     expect(again["x-auth-token"], first["x-auth-token"])
+    expect((url, token), (OWNER.url, first["x-auth-token"]))
     path = f"/auth/v1/{OWNER.account}/auth"
     expect(
         status(raw("GET", path, {"X-Auth-User": key["id"], "X-Auth-Key": key["secret"]}), 200)["x-storage-url"],
         OWNER.url,
     )
-    url, token = swift.get_auth(AUTH, f"{OWNER.number}:{key['id']}", key["secret"], auth_version="1")
-    expect((url, token), (OWNER.url, OWNER.token))
 
 
 @case("Auth v1", "a wrong secret, an unknown user, another account and a forged token are 401")

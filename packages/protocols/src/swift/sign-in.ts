@@ -4,7 +4,7 @@
  * A user of TempAuth is `ACCOUNT:ACCESS-KEY-ID`, or the id alone, and its key is the secret. Tokens are not stored
  * (`format/swift-token`): one ends with its time, or with its key, on every node at once.
  *
- * Promises  Two requests within an hour get the same token, as long as the key stays.
+ * Promises  Requests within the same hour of the clock get the same token, as long as the key stays.
  * Refuses   Temporary credentials: their session token is no part of TempAuth.
  */
 import { createHash, timingSafeEqual } from "node:crypto"
