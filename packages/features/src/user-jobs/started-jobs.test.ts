@@ -20,7 +20,7 @@ class Numbers implements ItemWork<number> {
   readonly worked: number[] = []
   readonly left: Set<number>
   /** Returns what happens to an item; "crash": its process ends there. */
-  fate: (item: number) => "done" | "crash" | "later" | { readonly reason: string } = () => "done"
+  fate: (item: number) => "done" | "crash" | "later" | "gone" | { readonly reason: string } = () => "done"
 
   constructor(count: number) {
     this.left = new Set(Array.from({ length: count }, (_, i) => i))
@@ -40,6 +40,7 @@ class Numbers implements ItemWork<number> {
     const fate = this.fate(item)
     if (fate === "crash") throw new Error("the process has ended")
     if (fate === "later") throw fail("deviceFull")
+    if (fate === "gone") throw fail("noSuchBucket")
     if (fate !== "done") return fate.reason
     this.worked.push(item)
     this.left.delete(item)
@@ -211,6 +212,23 @@ test("a cancelled job does not wait for its rate, and waits after a failure", as
   for (let i = 0; i < 20 && (await jobs.get(failing.id)).lastError === undefined; i += 1) await jobs.step(STOP)
   await jobs.cancel(failing.id)
   assert.equal(await jobs.step(STOP), "throttled")
+})
+
+test("a job whose target is gone fails, and a cancelled one is cancelled", async () => {
+  for (const isCancelled of [false, true]) {
+    const { numbers, process, steps, start, clock } = world()
+    const jobs = process(1)
+    const { id } = await start(jobs)
+    numbers.fate = () => "later"
+    for (let i = 0; i < 20 && (await jobs.get(id)).lastError === undefined; i += 1) await jobs.step(STOP)
+    if (isCancelled) await jobs.cancel(id)
+    numbers.fate = () => "gone"
+    await clock.advance(JOB_LIMITS.retryMs)
+    await steps(jobs)
+    const { state, lastError } = await jobs.get(id)
+    assert.equal(state, isCancelled ? "cancelled" : "failed")
+    assert.match(lastError ?? "", /bucket/)
+  }
 })
 
 test("too many jobs are refused, and ended ones are kept for a while", async () => {

@@ -246,7 +246,7 @@ export class StartedJobs implements Job {
       if (!(await this.isOurs(row.id))) return
       if (endsJob(failure)) {
         await this.discardWhole(row.id)
-        return this.end(row.id, "failed", lastError)
+        return this.end(row.id, row.isCancelling ? "cancelled" : "failed", lastError)
       }
       this.waits.set(row.id, { untilMs: this.seams.clock.monotonicMs() + JOB_LIMITS.retryMs, isOfRate: false })
       await this.rows.change(row.id, ({ ended, lastError: known }) =>
