@@ -20,7 +20,7 @@ import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device
 import { soleProcess, type Halt } from "@hayloft/engine/metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "@hayloft/base/life/index.js"
 import { createServices, type StoreServices } from "@hayloft/features/index.js"
-import type { StoreDays, StoreTime } from "@hayloft/objects/index.js"
+import { shownDueTimeMs, type StoreDays, type StoreTime } from "@hayloft/objects/index.js"
 import type { AbortedWaits, RedundancySource } from "@hayloft/upkeep/index.js"
 import { slabBytesOf, type Compute } from "@hayloft/base/seams/compute/index.js"
 import { Primary } from "@hayloft/engine/tablet/index.js"
@@ -285,7 +285,7 @@ class EngineBuilder {
     const begin = () => beginServing(services, access, this.epochs)
     // Their rows are neither read nor written while the store is halted.
     if (shared?.halt === undefined) await begin()
-    const [erasures, rotation] = [this.erasures(services, namedKeys), this.rotation(access)]
+    const [erasures, rotation] = [this.erasures(services, namedKeys), this.rotation(access, services)]
     const fileEncryption = openFileEncryption(services, recordManager, () => devices.open, telemetry.log)
     const sharing = await this.sharingServices(services, begin)
     return {
@@ -352,12 +352,13 @@ class EngineBuilder {
     return openErasures(this.seams, services, { records, epochs, namedKeys, keptMs, devices })
   }
 
-  private rotation({ accounts }: Access): MasterKeyRotation {
+  private rotation({ accounts }: Access, { storeClock }: Pick<StoreServices, "storeClock">): MasterKeyRotation {
     const { recordManager: records, epochs, keysOnDevices: devices, seams } = this
     const { masterKeys: keys, node: opened } = this.settings
     const node = opened && { name: opened.name, incarnations: () => opened.metadata.incarnations }
     const sources = { records, epochs, keys, accounts, devices, node }
-    return new MasterKeyRotation({ ...seams, log: seams.telemetry.log }, sources)
+    const dueTimeMs = () => shownDueTimeMs({ clock: seams.clock, storeClock })
+    return new MasterKeyRotation({ ...seams, log: seams.telemetry.log, dueTimeMs }, sources)
   }
 
   private redundancy(): RedundancySource {

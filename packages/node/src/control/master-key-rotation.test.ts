@@ -31,10 +31,14 @@ class World {
   readonly machine = new StartMachine()
   readonly metadata = new MemoryMetadata()
   readonly clock = new SimClock()
+  private readonly startMs = this.clock.wallMs()
   /** Processes have random numbers of their own. */
   private opened = 0
   /** Commands until the process ends. */
   commandsLeft = Infinity
+
+  /** The store's clock does not follow jumps of the wall clock. */
+  readonly dueTimeMs = (): number => Math.min(this.startMs + this.clock.monotonicMs(), this.clock.wallMs())
 
   async open(files: MasterKeyFiles, requested = config) {
     const { clock } = this
@@ -72,7 +76,8 @@ class World {
       if (this.commandsLeft <= 0) throw new Error("the process has ended")
       return accounts.resealKeys(start)
     }
-    const rotation = new MasterKeyRotation({ clock, random, log }, { ...parts, accounts: { resealKeys } })
+    const seams = { clock, random, log, dueTimeMs: this.dueTimeMs }
+    const rotation = new MasterKeyRotation(seams, { ...parts, accounts: { resealKeys } })
     await accounts.ensureRoot()
     return {
       store,
@@ -287,6 +292,24 @@ test("refused: no new key, a second rotation before the first is over", async ()
   assert.equal((await next.rotation.rotate()).number, 3)
   await refusesStart(world, { current: NEW }, /under master key 3, .* perhaps master key 2/)
   await world.open({ current: THIRD })
+})
+
+test("a wall clock that is ahead for a while neither ends a rotation nor delays the next one", async () => {
+  const world = new World()
+  const aheadMs = 365 * 24 * HOUR_MS
+  const store = await world.open({ current: OLD, next: NEW })
+  const neededUntilMs = world.clock.wallMs() + FORMER_KEY_MS
+  world.clock.jumpWall(aheadMs)
+  assert.equal((await store.rotation.rotate()).former?.neededUntilMs, neededUntilMs)
+  await pass(store)
+  assert.notEqual(store.records.record.keyring?.previous, undefined, "the time is not over")
+  world.clock.jumpWall(-aheadMs)
+  await world.clock.advance(FORMER_KEY_MS - 1)
+  await pass(store)
+  assert.notEqual(store.records.record.keyring?.previous, undefined, "the time is not over")
+  await world.clock.advance(1)
+  await pass(store)
+  assert.equal(store.records.record.keyring?.previous, undefined)
 })
 
 test("a device that was away during the rotation has the old record, and gets the new one when it is back", async () => {

@@ -39,6 +39,8 @@ export const KEPT_IN_DATABASE_MS = HOUR_MS
 
 interface Seams {
   readonly clock: Pick<Clock, "wallMs">
+  /** A wall clock that is ahead for a while ends no rotation early. It is undefined while nothing may end. */
+  readonly dueTimeMs: () => number | undefined
   readonly random: Random
   readonly log: Log
 }
@@ -243,6 +245,7 @@ export class MasterKeyRotation implements Job {
   private rotated(record: ControlRecord): ControlRecord {
     const { keys } = this.store
     const { random } = this
+    const { clock, dueTimeMs } = this.seams
     const ring = must(record.keyring, "the ring was made")
     this.checkOver(record)
     const next = this.next()
@@ -253,7 +256,7 @@ export class MasterKeyRotation implements Job {
       sealed: sealEpochKey(next, epoch.number, openEpochKey(keys.current, epoch), random),
     }))
     const sealed = sealBytes(next, purposeOfMasterKey(number), keys.current, random)
-    const previous = { number, sinceMs: this.seams.clock.wallMs(), sealed }
+    const previous = { number, sinceMs: dueTimeMs() ?? clock.wallMs(), sealed }
     return {
       ...record,
       secrets: sealSecrets(secrets, random),
@@ -264,7 +267,8 @@ export class MasterKeyRotation implements Job {
   /** Returns undefined if no pass is due. */
   private passUnderWay(previous: Previous | undefined): Pass | undefined {
     const { pass, reconciliations } = this
-    const nowMs = this.seams.clock.wallMs()
+    // A pass of a time that is not known is not the last one.
+    const nowMs = this.seams.dueTimeMs() ?? 0
     const isOfNow = pass?.reconciliations === reconciliations
     if (pass !== undefined && isOfNow && pass.next !== undefined) return pass
     const isSealed = this.sealedIn === reconciliations
