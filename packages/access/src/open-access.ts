@@ -2,10 +2,9 @@
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
-import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { AccountService } from "./accounts/account-service.js"
 import { AdminTokens } from "./admin-port/admin-tokens.js"
-import { AuditLog } from "./audit/audit-log.js"
+import { AuditLog, type AuditSeams } from "./audit/audit-log.js"
 import { ConsoleSessions } from "./admin-port/console-sessions.js"
 import type { DirectoryEntries } from "./contract.js"
 import { Directory } from "./accounts/directory.js"
@@ -59,15 +58,8 @@ export const openAdminTokens = (
 ): AdminTokens => new AdminTokens(clock, random, new Directory(metadata), prepare)
 
 /** `prepare` as for tokens. */
-export const openAuditLog = (
-  {
-    clock,
-    random,
-    log,
-  }: { readonly clock: Pick<Clock, "wallMs" | "alarm">; readonly random: Random; readonly log: Log },
-  metadata: Metadata,
-  prepare: () => Promise<void>,
-): AuditLog => new AuditLog(clock, random, new Directory(metadata), log, prepare)
+export const openAuditLog = (seams: AuditSeams, metadata: Metadata, prepare: () => Promise<void>): AuditLog =>
+  new AuditLog(seams, new Directory(metadata), prepare)
 
 type OfSessions = ConstructorParameters<typeof ConsoleSessions>
 

@@ -14,7 +14,7 @@ import {
   SecretAttempts,
   type AuditLog,
 } from "@hayloft/access/index.js"
-import { openObjectChanges } from "@hayloft/objects/index.js"
+import { openObjectChanges, shownDueTimeMs } from "@hayloft/objects/index.js"
 import { AccountReaper, ContainerSync, NO_REALMS, type SyncRealms } from "@hayloft/protocols/swift/index.js"
 import type { StoreOperations } from "@hayloft/node/control/contract.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
@@ -318,14 +318,15 @@ function openOwnJobs(
   wake: (job: string) => void,
 ) {
   const { clock, random, telemetry } = seams
-  const audit = openAuditLog({ clock, random, log: telemetry.log }, metadata, services.refuseEarlier)
+  const { storeClock } = services
+  const dueTimeMs = () => shownDueTimeMs({ clock, storeClock })
+  const audit = openAuditLog({ clock, random, log: telemetry.log, dueTimeMs }, metadata, services.refuseEarlier)
   const deliveries = auditJobsOf(seams, config, audit, services)
   audit.onRecorded = () => deliveries.forEach(({ name }) => wake(name))
   const attempts = new SecretAttempts({ clock, log: telemetry.log, audit })
   const startedJobs = startedJobsOf(seams, metadata, services)
   const ownJobs = deliveries.map(({ name }) => name)
   const accounts = openSwiftAccounts(metadata, services.refuseEarlier)
-  const { storeClock } = services
   const reaper = new AccountReaper({ clock, storeClock, accounts, services, log: telemetry.log })
   const { web, realms = NO_REALMS } = seams
   const ofSync = { clock, storeClock, random: random.fork("container-sync"), services, web, realms, log: telemetry.log }

@@ -24,8 +24,13 @@ function world() {
   const clock = new SimClock()
   const metadata = new MemoryMetadata()
   const telemetry = new SimTelemetry()
-  const open = (seed: number) =>
-    openAuditLog({ clock, random: new SimRandom(seed), log: telemetry.log }, metadata, async () => undefined)
+  const startMs = clock.wallMs()
+  // The store's clock does not follow jumps.
+  const dueTimeMs = () => Math.min(startMs + clock.monotonicMs(), clock.wallMs())
+  const open = (seed: number) => {
+    const seams = { clock, random: new SimRandom(seed), log: telemetry.log, dueTimeMs }
+    return openAuditLog(seams, metadata, async () => undefined)
+  }
   return { clock, metadata, telemetry, open }
 }
 
@@ -84,6 +89,18 @@ test("old records go, and long texts are left out", async () => {
     kept.entries.map(({ target }) => target),
     ["e", "d"],
   )
+})
+
+test("a wall clock that is ahead for a while removes no record", async () => {
+  const { clock, metadata, open } = world()
+  const log = open(1)
+  await (await log.begin(change("a"), nothing)).end("done", nothing)
+  const aheadMs = 2 * AUDIT_LIMITS.keepMs
+  clock.jumpWall(aheadMs)
+  await log.begin(change("b"), nothing)
+  clock.jumpWall(-aheadMs)
+  await log.begin(change("c"), nothing)
+  assert.equal(metadata.rows("audit"), 3)
 })
 
 test("a change that cannot be recorded is made all the same, and the log says so", async () => {

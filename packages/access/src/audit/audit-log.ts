@@ -85,24 +85,30 @@ export async function audited<Result>(
   }
 }
 
+export interface AuditSeams {
+  readonly clock: Pick<Clock, "wallMs" | "alarm">
+  readonly random: Random
+  readonly log: Log
+  /** The time by which records are old: a wall clock that is ahead for a while removes none. Undefined: none is removed. */
+  readonly dueTimeMs: () => number | undefined
+}
+
 export class AuditLog {
   private readonly random: Random
   /** Called when a change has been recorded. */
   onRecorded: () => void = () => undefined
 
   constructor(
-    private readonly clock: Pick<Clock, "wallMs" | "alarm">,
-    random: Random,
+    private readonly seams: AuditSeams,
     private readonly directory: Directory,
-    private readonly log: Log,
     /** Resolves once the devices refuse releases that do not know the log. */
     private readonly prepare: () => Promise<void>,
   ) {
-    this.random = random.fork("audit")
+    this.random = seams.random.fork("audit")
   }
 
   async begin(change: Change, before: () => Promise<string | undefined>): Promise<AuditedChange> {
-    const atMs = this.clock.wallMs()
+    const atMs = this.seams.clock.wallMs()
     const letters = randomText(this.random, KEY_LETTERS, RANDOM_LETTERS).toLowerCase()
     const id = parseAuditId(`${String(atMs).padStart(13, "0")}-${letters}`)
     const target = change.target.slice(0, AUDIT_LIMITS.targetCharactersMax)
@@ -110,7 +116,7 @@ export class AuditLog {
     await this.write(change, async () => {
       await this.prepare()
       await this.directory.note(beginAudit({ id, ...record, before: bounded(await before()) }))
-      await this.dropOld(atMs - AUDIT_LIMITS.keepMs)
+      await this.dropOld()
     })
     return { end: (outcome, after) => this.end(id, change, outcome, after) }
   }
@@ -131,7 +137,10 @@ export class AuditLog {
     return { entries, next }
   }
 
-  private async dropOld(beforeMs: number): Promise<void> {
+  private async dropOld(): Promise<void> {
+    const nowMs = this.seams.dueTimeMs()
+    if (nowMs === undefined) return
+    const beforeMs = nowMs - AUDIT_LIMITS.keepMs
     const old = await this.directory.ask(oldAudit(beforeMs))
     const queued = await this.directory.ask(oldQueued(beforeMs, AUDIT_LIMITS.countMax))
     if (old.length === 0 && queued.length === 0) return
@@ -163,9 +172,9 @@ export class AuditLog {
     const { operation, target, caller } = change
     // Requests of protocols have log lines of their own.
     if (!operation.includes(":")) {
-      this.log.info("admin_change", { operation, target, outcome, token: caller.name, remote: caller.address })
+      this.seams.log.info("admin_change", { operation, target, outcome, token: caller.name, remote: caller.address })
     }
-    const ended = { atMs: this.clock.wallMs(), outcome }
+    const ended = { atMs: this.seams.clock.wallMs(), outcome }
     await this.write(change, async () => this.directory.note(endAudit(id, { after: bounded(await after()), ended })))
     this.onRecorded()
   }
@@ -174,14 +183,14 @@ export class AuditLog {
     try {
       await this.inTime(work())
     } catch (error) {
-      this.log.warn("audit_record_lost", { operation, target, reason: asFailure(error).message })
+      this.seams.log.warn("audit_record_lost", { operation, target, reason: asFailure(error).message })
     }
   }
 
   private inTime(work: Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
       const late = (): void => reject(fail("tooManyInFlight", { message: "the metadata does not respond" }))
-      const cancel = this.clock.alarm(AUDIT_LIMITS.waitMs, late)
+      const cancel = this.seams.clock.alarm(AUDIT_LIMITS.waitMs, late)
       work.then(resolve, reject).finally(cancel)
     })
   }

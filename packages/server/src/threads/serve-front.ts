@@ -42,6 +42,7 @@ import {
   HttpServer,
   limitsOfThread,
 } from "@hayloft/protocols/http/index.js"
+import { shownDueTimeMs } from "@hayloft/objects/index.js"
 import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { registerExpiry, registerExpiryOfS3 } from "../ports/certificate-expiry.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
@@ -192,7 +193,9 @@ class FrontThread {
     const { clock, random, telemetry, link } = this
     const { log, metrics } = telemetry
     const { config, realms, start } = this.order
-    const audit = openAuditLog({ clock, random, log }, engine.services.tablet, engine.services.refuseEarlier)
+    const { tablet, refuseEarlier, storeClock } = engine.services
+    const dueTimeMs = () => shownDueTimeMs({ clock, storeClock })
+    const audit = openAuditLog({ clock, random, log, dueTimeMs }, tablet, refuseEarlier)
     audit.onRecorded = () => this.tell(TELLING_METHODS.audited, undefined)
     const attempts = new SecretAttempts({ clock, log, audit })
     attempts.onCounted = counted => this.tell(TELLING_METHODS.attempted, counted)
