@@ -37,7 +37,11 @@ const status = async (answer: Promise<RawResponse>): Promise<number> => (await a
 
 test("a user signs in by key and secret, gets the same token again, and a storage URL", async () => {
   const headers = { "X-Auth-User": `${ownerAccount.number}:${OWNER.id}`, "X-Auth-Key": OWNER.secret }
-  const [first, second] = [await world.ask("GET", "/auth/v1.0", headers), await world.ask("GET", "/auth/v1.0", headers)]
+  const ask = () => world.ask("GET", "/auth/v1.0", headers)
+  const secondsOf = (answer: RawResponse) => Number(answer.header("x-auth-token-expires"))
+  let [first, second] = [await ask(), await ask()]
+  // Each hour has its own token, and one began between the two.
+  if (secondsOf(second) > secondsOf(first)) [first, second] = [await ask(), await ask()]
   assert.equal(first.status, 200)
   assert.match(first.header("x-auth-token") ?? "", /^AUTH_tk/)
   assert.equal(first.header("x-auth-token"), second.header("x-auth-token"))
@@ -46,7 +50,7 @@ test("a user signs in by key and secret, gets the same token again, and a storag
     first.header("x-storage-url") ?? "",
     new RegExp(`^http://127.0.0.1:\\d+/v1/AUTH_${ownerAccount.number}$`),
   )
-  assert.ok(Number(first.header("x-auth-token-expires")) >= 86_400)
+  assert.ok(secondsOf(first) >= 86_400)
   const older = { "X-Storage-User": OWNER.id, "X-Storage-Pass": OWNER.secret }
   assert.equal(await status(world.ask("GET", `/auth/v1/${ownerAccount.number}/auth`, older)), 200)
 })
