@@ -10,6 +10,7 @@ import { escapedValue } from "./markup-core.js"
 import { isTrue } from "./metadata-core.js"
 import type { listedLink } from "./middleware/pointers-core.js"
 import type { RequestQuery } from "../s3/index.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 export const LISTING_MAX = 10_000
 
@@ -106,7 +107,7 @@ export function parseListing(query: RequestQuery, accept: string | undefined): L
   const shared = { format: formatOf(query, accept), marker, endMarker, limit, isReverse }
   if (path === undefined)
     return { ...shared, prefix: query.get("prefix") ?? "", delimiter: query.get("delimiter") ?? "", isPath: false }
-  return { ...shared, prefix: path === "" ? "" : `${path.replace(/\/+$/, "")}/`, delimiter: "/", isPath: true }
+  return { ...shared, prefix: path === "" ? "" : `${withoutTrailing(path, "/")}/`, delimiter: "/", isPath: true }
 }
 
 const lastModifiedText = (timeMs: number): string => `${new Date(timeMs).toISOString().slice(0, -1)}000`

@@ -28,6 +28,15 @@ test("lines are decoded, objects come before containers, and empty lines do not 
   assert.deepEqual(linesOf("\n\n"), [])
 })
 
+test("runs of slashes within a path are read at once", () => {
+  const slashes = "/".repeat(1_000_000)
+  const member = { name: "a", kind: "file", sizeBytes: 0, attributes: new Map<string, string>() } as const
+  assert.ok(extractionOf(member, `c${slashes}x`) !== undefined)
+  const line = `c/${"/".repeat(3_800)}x\n`
+  assert.equal(linesOf(line.repeat(2_000)).length, 2_000)
+  assert.throws(() => archiveFormatOf(`${".".repeat(1_000_000)}x${".".repeat(1_000_000)}x`), /Unsupported/)
+})
+
 test("too many lines, and a line that is too long, are refused", () => {
   const { deletionsMax, pathBytesMax } = BULK_LIMITS
   assert.equal(linesOf("c/o\n".repeat(deletionsMax)).length, deletionsMax)

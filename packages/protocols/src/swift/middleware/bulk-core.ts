@@ -12,6 +12,7 @@ import { percentEncode } from "@hayloft/base/http/uri.js"
 import { escapedText } from "../markup-core.js"
 import type { UploadedTarMember } from "./tar-core.js"
 import { byteStringOfBytes } from "@hayloft/base/bytes.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 export const BULK_LIMITS = {
   deletionsMax: 10_000,
@@ -63,8 +64,7 @@ export class DeletionLines {
   end(): readonly string[] {
     this.take(this.rest)
     this.rest = ""
-    const isObject = (name: string): boolean => trimmed(name).includes("/")
-    return [...this.names.filter(isObject), ...this.names.filter(name => !isObject(name))]
+    return [...this.names.filter(name => !isContainerName(name)), ...this.names.filter(isContainerName)]
   }
 
   private take(line: string): void {
@@ -77,7 +77,10 @@ export class DeletionLines {
   }
 }
 
-const trimmed = (name: string): string => name.replace(/^\/+|\/+$/g, "")
+const trimmed = (path: string): string => withoutTrailing(path.replace(/^\/+/, ""), "/")
+
+/** Returns true if the name is that of a container, which goes after the objects. */
+export const isContainerName = (name: string): boolean => !trimmed(name).includes("/")
 
 /** Decodes what is encoded; a percent sign that begins no escape stays, as in Swift. */
 const unquoted = (text: string): string =>
@@ -109,7 +112,7 @@ export function deletionOf(name: string): BulkStep {
 export function extractionOf({ kind, name }: UploadedTarMember, base: string): BulkStep | undefined {
   if (kind === "other") return undefined
   const below = name.replace(/^\.\//, "").replace(/^\/+/, "")
-  const root = base.replace(/^\/+|\/+$/g, "")
+  const root = trimmed(base)
   const full = root === "" ? below : `${root}/${below}`
   if (!full.includes("/")) return undefined
   const path = percentEncode(full.slice(0, BULK_LIMITS.pathBytesMax), true)
@@ -135,7 +138,7 @@ export function headersOfMember({
 
 /** `extract-archive`. Throws `invalidRequest`. */
 export function archiveFormatOf(value: string): "tar" | "tar.gz" | "tar.bz2" {
-  const format = value.toLowerCase().replace(/^\.+|\.+$/g, "")
+  const format = withoutTrailing(value.toLowerCase().replace(/^\.+/, ""), ".")
   if (format === "tar" || format === "tar.gz" || format === "tar.bz2") return format
   throw fail("invalidRequest", { message: "Unsupported archive format" })
 }

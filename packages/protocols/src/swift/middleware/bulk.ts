@@ -19,6 +19,7 @@ import {
   DeletionLines,
   extractionOf,
   headersOfMember,
+  isContainerName,
   reportOfDeletion,
   reportOfExtraction,
   writeReport,
@@ -91,13 +92,12 @@ export class BulkRequests {
         else outcome.errors.push([step.path, status])
       }
     }
-    const isOfContainer = (name: string): boolean => !name.replace(/^\/+|\/+$/g, "").includes("/")
     await mapBounded(
-      names.filter(name => !isOfContainer(name)),
+      names.filter(name => !isContainerName(name)),
       DELETIONS_CONCURRENT,
       remove,
     )
-    for (const name of names.filter(isOfContainer)) await remove(name)
+    for (const name of names.filter(isContainerName)) await remove(name)
     const isOver = outcome.errors.length >= BULK_LIMITS.failuresMax
     const failure = isOver ? { status: "400 Bad Request", text: "Max delete failures exceeded" } : undefined
     return textAnswer(200, LISTING_TYPES[format], writeReport(reportOfDeletion({ ...outcome, failure }), format))

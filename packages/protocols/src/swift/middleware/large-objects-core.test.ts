@@ -109,6 +109,12 @@ test("all faults of a manifest are named, one a line, with the index of their se
     assert.throws(() => parseManifest(Buffer.from(body, "latin1"), OWN), { message: "Manifest must be valid JSON.\n" })
 })
 
+test("a range is read at once, however many blanks are in it", () => {
+  const blanks = " ".repeat(1_000_000)
+  assert.deepEqual(faultsOf([{ path: "c/a", range: `${blanks}x` }]), ["Index 0: invalid range"])
+  assert.deepEqual(faultsOf([{ path: "c/a", range: `${blanks}1${blanks}-${blanks}2${blanks}` }]), [])
+})
+
 test("a manifest is limited in bytes and in segments that are objects; data segments do not count", () => {
   const { segmentsMax, manifestBytesMax } = MANIFEST_LIMITS
   const many = (count: number) => [...Array.from({ length: count }, () => ({ path: "c/a" })), { data: "YQ==" }]

@@ -60,12 +60,13 @@ export const md5Of = (bytes: Uint8Array | string): string => digestOf(bytes).toS
 const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
 const pathOf = ({ container, key }: Place): string => `/${container}/${key}`
 
-const RANGE = /^\s*(\d{0,15})\s*-\s*(\d{0,15})\s*$/
+/** A text without blanks at its ends. */
+const RANGE = /^(\d{0,15})\s*-\s*(\d{0,15})$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
 /** Returns undefined if the text is no range. */
 function readRange(text: string): AskedRange | undefined {
-  const [, first = "", last = ""] = RANGE.exec(text) ?? []
+  const [, first = "", last = ""] = RANGE.exec(text.trim()) ?? []
   if (first === "") return last === "" ? undefined : { kind: "suffix", lengthBytes: Number(last) }
   if (last === "") return { kind: "fromTo", first: Number(first), last: undefined }
   return Number(last) < Number(first) ? undefined : { kind: "fromTo", first: Number(first), last: Number(last) }

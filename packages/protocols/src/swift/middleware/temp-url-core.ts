@@ -13,6 +13,7 @@ import type { Headers } from "@hayloft/base/http/request-headers.js"
 import { parseQuery, percentEncode } from "@hayloft/base/http/uri.js"
 import type { UserMetadata } from "@hayloft/objects/contract.js"
 import { readUrlSignature, signerOf, type UrlKey, type UrlSignature } from "./url-signatures-core.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 export interface TempUrl {
   readonly signature: UrlSignature
@@ -154,5 +155,5 @@ export function dispositionOfTempUrl(
 ): string {
   if (isInline) return filename === undefined ? "inline" : dispositionOf("inline", filename)
   if (filename !== undefined) return dispositionOf("attachment", filename)
-  return stored ?? dispositionOf("attachment", object.replace(/\/+$/, "").replace(/^.*\//s, ""))
+  return stored ?? dispositionOf("attachment", withoutTrailing(object, "/").replace(/^.*\//s, ""))
 }
