@@ -161,3 +161,16 @@ test("flipped bytes, and extended headers that are no such, are refused and neve
   const size = `${(300 * 1024).toString(8).padStart(11, "0")}\0`
   assert.throws(() => read([entry({ name: "p", type: "x", size })]), /too large/)
 })
+
+test("attributes are limited together: those of one member in all its headers, and those of all members", () => {
+  const long = (key: string, length: number) => [key, "v".repeat(length)] as const
+  const refuses = (...parts: readonly Buffer[]) =>
+    assert.throws(() => read([...parts, entry({ name: "a" }), ZEROS]), /too large/)
+  refuses(pax("x", [long("a", 200_000)]), pax("x", [long("b", 200_000)]))
+  refuses(entry({ name: "p", type: "L", content: "x".repeat(200_000) }), pax("x", [long("b", 200_000)]))
+  refuses(pax("g", [long("a", 5_000)]), pax("g", [long("b", 5_000)]))
+  const replaced = Array.from({ length: 10 }, () => pax("g", [long("a", 5_000)]))
+  assert.equal(read([...replaced, entry({ name: "a" }), ZEROS]).length, 1)
+  const own = pax("x", [long("a", 200_000)])
+  assert.equal(read([own, entry({ name: "a" }), own, entry({ name: "b" }), ZEROS]).length, 2)
+})

@@ -4,7 +4,7 @@
  * Promises  The result does not depend on how the bytes are split into pieces. Contents are passed on as they arrive, as views
  *           of the pieces; nothing but one header, or the attributes before it, is kept in memory.
  * Refuses   `invalidRequest`: a header whose sum is wrong, a size that is no number, an archive that is cut short.
- * Limits    `ATTRIBUTES_BYTES_MAX` for the attributes of one member.
+ * Limits    `ATTRIBUTES_BYTES_MAX` for the attributes of one member, `COMMON_BYTES_MAX` for those of all members.
  * Source    POSIX.1-2017 pax, "ustar Interchange Format" and "pax Header Block"; GNU tar manual, "Basic Tar Format", for long
  *           names and numbers over 8 GiB.
  */
@@ -29,6 +29,8 @@ type TarEvent =
 
 const BLOCK_BYTES = 512
 const ATTRIBUTES_BYTES_MAX = 256 * KIB
+/** Every member has them: with many, an archive of empty members would keep the thread busy. */
+const COMMON_BYTES_MAX = 8 * KIB
 const SUM_AT = 148
 const SUM_BYTES = 8
 const NAME = { at: 0, length: 100 }
@@ -95,6 +97,11 @@ function attributesIn(bytes: Buffer): Map<string, string> {
   return attributes
 }
 
+const tooLarge = () => invalid("an extended header is too large")
+
+const bytesOf = (attributes: ReadonlyMap<string, string>): number =>
+  [...attributes].reduce((sum, [key, value]) => sum + key.length + value.length, 0)
+
 const blocksOf = (sizeBytes: number): number => Math.ceil(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES
 
 /**
@@ -113,6 +120,8 @@ export class TarDecoder {
   private reading = ""
   private readonly common = new Map<string, string>()
   private own = new Map<string, string>()
+  /** Bytes of the headers that `own` is from. */
+  private ownBytes = 0
 
   push(bytes: Uint8Array): readonly TarEvent[] {
     const events: TarEvent[] = []
@@ -161,7 +170,8 @@ export class TarDecoder {
     const kind = String.fromCharCode(block[KIND_AT] ?? 0)
     const sizeBytes = sizeIn(block)
     if ("xgLK".includes(kind)) {
-      if (sizeBytes > ATTRIBUTES_BYTES_MAX) throw invalid("an extended header is too large")
+      this.ownBytes += kind === "g" ? 0 : sizeBytes
+      if (Math.max(this.ownBytes, sizeBytes) > ATTRIBUTES_BYTES_MAX) throw tooLarge()
       this.reading = kind
       this.begin("attributes", sizeBytes)
     } else this.beginMember(block, kind, sizeBytes, events)
@@ -171,6 +181,7 @@ export class TarDecoder {
   private beginMember(block: Buffer, kind: string, sizeBytes: number, events: TarEvent[]): void {
     const attributes = new Map([...this.common, ...this.own])
     this.own = new Map()
+    this.ownBytes = 0
     const stated = attributes.get("size")
     if (stated !== undefined && !/^\d{1,15}$/.test(stated)) throw invalid("a size is no number")
     const size = stated === undefined ? sizeBytes : Number(stated)
@@ -221,9 +232,14 @@ export class TarDecoder {
     return taken
   }
 
+  private takeCommon(attributes: ReadonlyMap<string, string>): void {
+    for (const [key, value] of attributes) this.common.set(key, value)
+    if (bytesOf(this.common) > COMMON_BYTES_MAX) throw tooLarge()
+  }
+
   private takeAttributes(bytes: Buffer): number {
     if (this.reading === "x") for (const [key, value] of attributesIn(bytes)) this.own.set(key, value)
-    else if (this.reading === "g") for (const [key, value] of attributesIn(bytes)) this.common.set(key, value)
+    else if (this.reading === "g") this.takeCommon(attributesIn(bytes))
     else if (this.reading === "L") this.own.set("path", bytes.toString("latin1").replace(/\0.*$/s, ""))
     this.fill()
     return bytes.length
