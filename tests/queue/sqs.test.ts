@@ -337,6 +337,16 @@ test("what the store does not have is refused by name", async () => {
   })
 })
 
+test("long runs of slashes and digits are refused at once", async () => {
+  const url = await created("runs")
+  const [slashes, digits] = ["/".repeat(1_000_000), "1".repeat(1_000_000)]
+  const MessageAttributes = { n: { DataType: "Number", StringValue: `${digits}x` } }
+  for (const input of [{ QueueUrl: `${url}${slashes}x y` }, { QueueUrl: url, MessageAttributes }])
+    await assert.rejects(sqs.send(new SendMessageCommand({ ...input, MessageBody: "x" })), {
+      name: "InvalidParameterValue",
+    })
+})
+
 test("texts that XML cannot carry are refused: they would be received as others, with another digest", async () => {
   const url = await created("uncarried")
   for (const text of ["a\u0000b", "\u0001", "\ud800", "a\udc00", "\ufffe"]) {

@@ -120,7 +120,7 @@ export function chosen(names: readonly string[], all: ReadonlyMap<string, string
 const MESSAGE_ATTRIBUTE_NAME = /^(?!\.)(?!.*\.\.)(?!.*\.$)[A-Za-z0-9_.-]{1,256}$/
 const RESERVED_NAME = /^(aws|amazon)\./i
 const TYPE = /^(String|Number|Binary)(\..{1,249})?$/
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$/
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$/
 /** The characters that XML can carry. */
 const UNCARRIED = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u
 

@@ -28,6 +28,7 @@ import {
   shownDelivery,
 } from "./sqs-attributes.js"
 import { invalidValue, missingParameter, type SqsInput } from "./sqs-input.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 const RECEIVED_MAX = 10
 const LISTED_MAX = 1_000
@@ -48,7 +49,7 @@ const operation = (members: string, act: SqsOperation["act"]): SqsOperation => (
 
 /** The queue that a URL names: its last part, after the number of the account. Throws `QueueDoesNotExist`. */
 function queueAt(call: QueueCall, url: string): QueueName {
-  const [account, name = ""] = url.replace(/\/+$/, "").split("/").slice(-2)
+  const [account, name = ""] = withoutTrailing(url, "/").split("/").slice(-2)
   const isForeign = account !== undefined && /^\d{12}$/.test(account) && account !== call.caller.number
   if (isForeign) throw fail("noSuchQueue", { message: "Queues of other accounts cannot be used." })
   return queueOf(call, name)
