@@ -52,7 +52,7 @@ export function isKnownKey({ name, suffix }: ConditionKey): boolean {
   if (TAG_KEYS.has(name) && (suffix ?? "") === "") return false
   if (name.startsWith("aws:")) return GLOBAL_KEYS.has(name)
   if (name.startsWith("s3:")) return S3_KEYS.has(name)
-  return /^(?:sts|saml|ldap|cognito-identity\.amazonaws\.com|[^:]*[./][^:]*(?::\d+[^:]*)?):[^:]+$/.test(name)
+  return /^(?:sts|saml|ldap|cognito-identity\.amazonaws\.com|(?=[^:]*[./])[^:]*(?::\d[^:]*)?):[^:]+$/.test(name)
 }
 
 type Values = string | readonly string[] | undefined

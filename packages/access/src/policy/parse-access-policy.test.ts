@@ -4,6 +4,7 @@ import assert from "node:assert/strict"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseBucketPolicy, type ActionScope } from "./bucket-policy.js"
 import type { AccessPolicy, AccessPolicyKind } from "./contract.js"
+import { parseIpAddress } from "./ip-range.js"
 import { POLICY_LIMITS, policyCharacters } from "./limits.js"
 import { parseAccessPolicy } from "./parse-access-policy.js"
 
@@ -350,6 +351,16 @@ test("deep nesting and long strings are refused safely", () => {
       "taken",
     )
   }
+})
+
+test("condition keys and addresses are read at once, whatever characters they repeat", () => {
+  const key = `${"/".repeat(5_000)}:${"1".repeat(5_000)}:`
+  const text = document({ ...EVERYBODY, Condition: { StringLike: { [key]: "a" } } })
+  assert.match(
+    refused(() => parseAccessPolicy(text, "resource")),
+    /invalid condition key/,
+  )
+  assert.equal(parseIpAddress(`${"%".repeat(1_000_000)}\n`), undefined)
 })
 
 const ACTIONS: ReadonlyMap<string, ActionScope> = new Map([

@@ -30,6 +30,7 @@ interface PatternRules {
 }
 
 const SPECIAL = /\$\{([^}]*)\}|\$\{|[*?]/g
+const WILDCARD = /[*?]/g
 const VARIABLE = /^([^,':]+:[^,']+)(?:,\s*'([^']*)')?$/
 
 function variableOf(inside: string): Token | undefined {
@@ -42,10 +43,10 @@ function variableOf(inside: string): Token | undefined {
 export function patternOf(text: string, { variables, wildcards }: PatternRules): Pattern | undefined {
   const tokens: Token[] = []
   let from = 0
-  for (const match of text.matchAll(SPECIAL)) {
+  for (const match of text.matchAll(variables ? SPECIAL : WILDCARD)) {
     const [special, inside] = match
     const isWildcard = special === "*" || special === "?"
-    if (isWildcard ? !wildcards : !variables) continue
+    if (isWildcard && !wildcards) continue
     const token = isWildcard ? (special === "*" ? ANY : ONE) : inside === undefined ? undefined : variableOf(inside)
     if (token === undefined) return undefined
     tokens.push(text.slice(from, match.index), token)

@@ -1,7 +1,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { isFailure } from "@hayloft/base/failures.js"
-import { parseAuthorization } from "./credentials.js"
+import { parseAuthorization, parseVersion2Authorization } from "./credentials.js"
 
 const BEGINNING =
   "AWS4-HMAC-SHA256 Credential=AKIA/20260102/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature="
@@ -41,4 +41,12 @@ test("more clients than the cache holds are all parsed", () => {
     const { accessKeyId, signature } = parseAuthorization(BEGINNING.replace("AKIA", `AKIA${n}`) + ONE)
     assert.deepEqual([accessKeyId, signature], [`AKIA${n}`, ONE])
   }
+})
+
+test("a header of version 2 with a million blanks is refused at once", () => {
+  assert.throws(
+    () => parseVersion2Authorization(`AWS${" ".repeat(1_000_000)}`),
+    error => isFailure(error, "invalidArgument"),
+  )
+  assert.deepEqual(parseVersion2Authorization("AWS  AKIA:c2ln"), { accessKeyId: "AKIA", signature: "c2ln" })
 })

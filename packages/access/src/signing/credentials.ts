@@ -113,7 +113,7 @@ function parseSignedHeaders(form: SignatureForm, text: string): string[] {
 }
 
 const VERSION_2_SCHEME = /^AWS(?:$|[ \t])/
-const VERSION_2_AUTHORIZATION = /^AWS[ \t]+([^:]+):(.+)$/
+const VERSION_2_AUTHORIZATION = /^AWS[ \t]+([^: \t][^:]*):(.+)$/
 
 /** Returns true if the Authorization header has the scheme of version 2, with or without a complete signature. */
 export const isVersion2Authorization = (value: string): boolean => VERSION_2_SCHEME.test(value)
