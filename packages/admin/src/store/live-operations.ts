@@ -8,8 +8,9 @@ import { LineSource } from "../streams.js"
 
 /** Throws `invalidArgument`. */
 function filterOf({ query }: OperationInput): RequestFilter {
-  const status = query.get("status")?.replace(/x+$/i, "")
-  if (status !== undefined && !/^\d{1,3}$/.test(status)) {
+  const statusText = query.get("status")
+  const status = /^(\d{1,3})x*$/i.exec(statusText ?? "")?.[1]
+  if (statusText !== undefined && status === undefined) {
     throw fail("invalidArgument", { message: "status must be like 404 or 4xx" })
   }
   const minText = query.get("minMs")

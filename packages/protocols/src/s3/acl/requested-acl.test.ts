@@ -48,6 +48,16 @@ test("headers grant to ids, e-mail addresses and groups, quoted or not, several 
   )
 })
 
+test("blanks around and within a grantee are read at once, however many there are", () => {
+  const blanks = " ".repeat(1_000_000)
+  refuses(() => requested(["x-amz-grant-read", `id=${blanks}"`]), "invalidArgument", "an open quote")
+  assert.deepEqual(requested(["x-amz-grant-read", `id=${blanks}c${blanks}, id= "d" `]), {
+    kind: "grants",
+    owner: undefined,
+    grants: ["c", "d"].map(id => ({ grantee: { kind: "account", id }, permission: "READ" })),
+  })
+})
+
 test("invalid headers are refused, and so are two lists in one request", () => {
   for (const value of ["", "a", "id", 'id="a', 'id="a" "b"', "name=a", "uri=http://a", "id=a b", "id=", "id=a,,id=b"]) {
     refuses(() => requested(["x-amz-grant-read", value]), "invalidArgument", value)

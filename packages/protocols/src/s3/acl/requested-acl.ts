@@ -15,6 +15,7 @@ import type { AccountId } from "@hayloft/base/ids.js"
 import type { Headers } from "@hayloft/base/http/request-headers.js"
 import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 export const ACL_DOCUMENT = "AccessControlPolicy"
 export const ACL_HEADER = "x-amz-acl"
@@ -114,7 +115,7 @@ export function aclOfHeaders(headers: Headers, resource: AclResource): Requested
 }
 
 /** `id="…"`, `emailAddress=…`, `uri="…"`, and the separator before the next one. */
-const GRANTEE = /[ \t]*(id|emailAddress|uri)[ \t]*=[ \t]*(?:"([^"]*)"|([^",]*?))[ \t]*(?:,|$)/iy
+const GRANTEE = /[ \t]*(id|emailAddress|uri)[ \t]*=[ \t]*(?:"([^"]*)"[ \t]*|([^", \t][^",]*)?)(?:,|$)/iy
 
 function grantsOf(header: string, value: string, permission: AclPermission): RequestedGrant[] {
   const grants: RequestedGrant[] = []
@@ -122,7 +123,10 @@ function grantsOf(header: string, value: string, permission: AclPermission): Req
   while (GRANTEE.lastIndex < value.length) {
     const [whole, kind, quoted, bare = ""] = GRANTEE.exec(value) ?? []
     if (whole === undefined || kind === undefined) throw invalid(undefined, header, value)
-    grants.push({ grantee: namedGrantee(kind.toLowerCase(), textOfObjectKey(quoted ?? bare)), permission })
+    grants.push({
+      grantee: namedGrantee(kind.toLowerCase(), textOfObjectKey(quoted ?? withoutTrailing(bare, " \t"))),
+      permission,
+    })
   }
   if (grants.length === 0) throw invalid(undefined, header, value)
   return grants

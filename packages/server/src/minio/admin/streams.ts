@@ -97,7 +97,7 @@ function msOfDuration(text: string): number {
     ns: 1e-6,
   }
   let ms = 0
-  for (const [, number = "", unit = ""] of text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)/g))
+  for (const [, number = "", unit = ""] of text.matchAll(/(?<!\d)(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)/g))
     ms += Number(number) * (units[unit] ?? 0)
   return ms
 }
