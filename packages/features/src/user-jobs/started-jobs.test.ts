@@ -22,11 +22,16 @@ class Numbers implements ItemWork<number> {
   /** Returns what happens to an item; "crash": its process ends there. */
   fate: (item: number) => "done" | "crash" | "later" | "gone" | { readonly reason: string } = () => "done"
 
+  /** The remote with the items does not answer. */
+  isAway = false
+
   constructor(count: number) {
     this.left = new Set(Array.from({ length: count }, (_, i) => i))
   }
 
-  async prepare(): Promise<void> {}
+  async prepare(): Promise<void> {
+    if (this.isAway) throw fail("remoteUnavailable", { message: "the remote is away" })
+  }
 
   async itemsAfter(cursor: string, until: string | undefined, max: number) {
     const from = cursor === "" ? -1 : Number(cursor)
@@ -228,6 +233,26 @@ test("a job whose target is gone fails, and a cancelled one is cancelled", async
     const { state, lastError } = await jobs.get(id)
     assert.equal(state, isCancelled ? "cancelled" : "failed")
     assert.match(lastError ?? "", /bucket/)
+  }
+})
+
+test("a cancelled job ends although its page cannot be done, or not even be found", async () => {
+  for (const isFound of [true, false]) {
+    const { numbers, process, steps, start } = world()
+    const jobs = process(1)
+    const { id } = await start(jobs)
+    numbers.fate = item => (item < 30 ? "done" : "later")
+    await steps(jobs, 10)
+    assert.match((await jobs.get(id)).lastError ?? "", /the store is full/)
+    numbers.isAway = !isFound
+    await jobs.cancel(id)
+    await steps(jobs, 20)
+    const { state, counts, failures, result } = await jobs.get(id)
+    assert.equal(state, "cancelled")
+    if (isFound) {
+      assert.deepEqual([counts?.done, counts?.failed], [30, 70])
+      assert.match(failures[0]?.reason ?? "", /the store is full/)
+    } else assert.match(result ?? "", /remote/)
   }
 })
 

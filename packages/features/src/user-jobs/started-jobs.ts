@@ -236,9 +236,7 @@ export class StartedJobs implements Job {
     try {
       const work = this.whole.get(row.id)?.work ?? (await this.open(row))
       if ("advance" in work) return await this.makeWhole(row, work)
-      await work.prepare()
-      if (row.isCounted && !row.isDryRun) await this.workOn(row, work, signal)
-      else await this.count(row, work)
+      await this.advanceItems(row, work, signal)
     } catch (error) {
       if (signal.aborted) return
       const failure = asFailure(error)
@@ -252,6 +250,19 @@ export class StartedJobs implements Job {
       await this.rows.change(row.id, ({ ended, lastError: known }) =>
         ended === undefined && known !== lastError ? { lastError } : undefined,
       )
+    }
+  }
+
+  /** A cancelled job does not wait for what may never pass, such as a full disk or a remote that is away. */
+  private async advanceItems(row: JobRow, work: ItemWork<unknown>, signal: AbortSignal): Promise<void> {
+    if (row.isCancelling && row.step === undefined) return this.end(row.id, "cancelled")
+    try {
+      await work.prepare()
+      if (row.isCounted && !row.isDryRun) await this.workOn(row, work, signal)
+      else await this.count(row, work)
+    } catch (error) {
+      if (!row.isCancelling || signal.aborted) throw error
+      await this.end(row.id, "cancelled", sentenceOf(asFailure(error)))
     }
   }
 
@@ -318,7 +329,6 @@ export class StartedJobs implements Job {
 
   /** Counts a page. */
   private async count(row: JobRow, work: ItemWork<unknown>): Promise<void> {
-    if (row.isCancelling) return this.end(row.id, "cancelled")
     const page = await work.itemsAfter(row.cursor, undefined, JOB_LIMITS.pageRowsMax)
     const rate = this.rateOf(row.id, row.counts.matched + page.items.length)
     const counted = await this.rows.change(row.id, ({ cursor, isCounted, counts, plan }) => {
@@ -343,7 +353,6 @@ export class StartedJobs implements Job {
 
   /** Works on a page: the one that an earlier process has begun, or the next one. */
   private async workOn(row: JobRow, work: ItemWork<unknown>, signal: AbortSignal): Promise<void> {
-    if (row.isCancelling && row.step === undefined) return this.end(row.id, "cancelled")
     if (row.cursor === END) return this.end(row.id, "done")
     const isRepeated = row.step !== undefined
     const page = await work.itemsAfter(row.cursor, untilOf(row), isRepeated ? Infinity : this.pageMax(row))
@@ -356,7 +365,7 @@ export class StartedJobs implements Job {
     let [changing, repaired] = [0, 0]
     await mapBounded(items, JOB_LIMITS.itemsConcurrent, async item => {
       signal.throwIfAborted()
-      const outcome = await work.work(item, isRepeated)
+      const outcome = await outcomeOfItem(row, () => work.work(item, isRepeated), signal)
       if (outcome === undefined) return
       if (typeof outcome === "string") failures.push({ ...work.describe(item), reason: outcome })
       else if ("isRepaired" in outcome) repaired += 1
@@ -488,6 +497,21 @@ const isOf = (a: Named, b: Named): boolean => a.kind === b.kind && a.target === 
 
 const workOf = (works: readonly FollowedWork[], row: Named): FollowedWork | undefined =>
   works.find(work => isOf(work, row))
+
+/** An item of a cancelled job that fails now has failed: it is not tried again. */
+async function outcomeOfItem<Outcome>(
+  { isCancelling }: JobRow,
+  work: () => Promise<Outcome>,
+  signal: AbortSignal,
+): Promise<Outcome | string> {
+  try {
+    return await work()
+  } catch (error) {
+    const failure = asFailure(error)
+    if (!isCancelling || signal.aborted || endsJob(failure)) throw error
+    return sentenceOf(failure)
+  }
+}
 
 /** Returns undefined if the step goes as far as it can. */
 const untilOf = ({ step }: JobRow): string | undefined => (step?.until === END ? undefined : step?.until)
