@@ -34,6 +34,7 @@ export function jobsOver(works: () => readonly FollowedWork[]): StartedJobs {
     log: new SimTelemetry().log,
     metadata: new MemoryMetadata(),
     prepare: async () => undefined,
+    dueTimeMs: () => undefined,
     rowKinds: new Set(FEATURE_ROW_JOBS.flatMap(({ kinds }) => kinds)),
   })
   jobs.attach(

@@ -298,9 +298,12 @@ function startedJobsOf(
   { clock, random, telemetry }: StoreSeams,
   metadata: Engine["metadata"],
   services: Engine["services"],
+  dueTimeMs: () => number | undefined,
 ): StartedJobs {
   const rowKinds = new Set(FEATURE_ROW_JOBS.flatMap(({ kinds }) => kinds))
-  return new StartedJobs({ clock, random, log: telemetry.log, metadata, prepare: services.refuseEarlier, rowKinds })
+  const { log } = telemetry
+  const { refuseEarlier: prepare } = services
+  return new StartedJobs({ clock, random, log, metadata, prepare, dueTimeMs, rowKinds })
 }
 
 const returningOf = (
@@ -324,7 +327,7 @@ function openOwnJobs(
   const deliveries = auditJobsOf(seams, config, audit, services)
   audit.onRecorded = () => deliveries.forEach(({ name }) => wake(name))
   const attempts = new SecretAttempts({ clock, log: telemetry.log, audit })
-  const startedJobs = startedJobsOf(seams, metadata, services)
+  const startedJobs = startedJobsOf(seams, metadata, services, dueTimeMs)
   const ownJobs = deliveries.map(({ name }) => name)
   const accounts = openSwiftAccounts(metadata, services.refuseEarlier)
   const reaper = new AccountReaper({ clock, storeClock, accounts, services, log: telemetry.log })

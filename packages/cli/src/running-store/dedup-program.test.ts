@@ -31,6 +31,7 @@ function startedJobs(): StartedJobs {
     log: new SimTelemetry().log,
     metadata: new MemoryMetadata(),
     prepare: async () => undefined,
+    dueTimeMs: () => undefined,
     rowKinds: new Set(FEATURE_ROW_JOBS.flatMap(({ kinds }) => kinds)),
   })
   const open: OpenWork = async job => {

@@ -45,6 +45,7 @@ export class JobRows {
     private readonly metadata: Pick<Metadata, "run" | "ask">,
     /** Resolves once the devices refuse releases that do not know jobs. */
     private readonly prepare: () => Promise<void>,
+    private readonly dueTimeMs: () => number | undefined,
   ) {
     this.random = random.fork("jobs")
   }
@@ -60,7 +61,7 @@ export class JobRows {
     const same = underWay.find(({ kind, target }) => kind === job.kind && target === job.target)
     if (isOnly && same !== undefined) return same
     if (!isOnly) checkRoom(underWay, job)
-    const dropped = overdueJobs(rows, job.startedMs).slice(0, JOB_LIMITS.droppedMax)
+    const dropped = overdueJobs(rows, this.dueTimeMs() ?? 0).slice(0, JOB_LIMITS.droppedMax)
     if (dropped.length > 0) await this.metadata.run(dropJobs(dropped))
     const letters = Array.from({ length: ID_LENGTH }, () => ID_LETTERS[this.random.below(ID_LETTERS.length)]).join("")
     const id = parseJobId(`${job.kind}-${letters}`)

@@ -39,6 +39,7 @@ function processOf({ world }: Scene, seed: number, crashAt = Infinity) {
     log: telemetry.log,
     metadata: tablet,
     prepare: async () => undefined,
+    dueTimeMs: () => undefined,
     rowKinds: new Set(UPKEEP_KINDS),
   })
   const open: OpenWork = async job => {

@@ -62,9 +62,13 @@ function world(count = 250) {
   const metadata = new MemoryMetadata()
   const numbers = new Numbers(count)
   const works: FollowedWork[] = []
+  const offsetMs = clock.wallMs() - clock.monotonicMs()
+  // The store's clock does not follow jumps of the wall clock.
+  const dueTimeMs = (): number => Math.min(offsetMs + clock.monotonicMs(), clock.wallMs())
   const process = (seed: number): StartedJobs => {
     const { log } = new SimTelemetry()
-    const jobs = new StartedJobs({ clock, random: new SimRandom(seed), log, metadata, prepare: async () => undefined })
+    const random = new SimRandom(seed)
+    const jobs = new StartedJobs({ clock, random, log, metadata, prepare: async () => undefined, dueTimeMs })
     const open = async ({ kind }: { readonly kind: string }) => {
       if (kind !== "numbers") throw fail("invalidArgument", { message: "no such kind" })
       return numbers
@@ -266,6 +270,18 @@ test("too many jobs are refused, and ended ones are kept for a while", async () 
   await clock.advance(JOB_LIMITS.endedKeptMs + 1)
   for (let i = 0; i < 20; i += 1) await start(jobs)
   assert.equal((await jobs.list()).length, 20)
+})
+
+test("a clock that is ahead for a while removes no ended jobs", async () => {
+  const { process, steps, start, clock } = world(0)
+  const jobs = process(1)
+  const { id } = await start(jobs)
+  await steps(jobs)
+  const aheadMs = 2 * JOB_LIMITS.endedKeptMs
+  clock.jumpWall(aheadMs)
+  await start(jobs)
+  clock.jumpWall(-aheadMs)
+  assert.equal((await jobs.get(id)).state, "done")
 })
 
 test("ended jobs are removed although another process has removed some of them", async () => {

@@ -42,6 +42,8 @@ interface StartedJobSeams {
   readonly metadata: Pick<Metadata, "run" | "ask">
   /** Resolves once the devices refuse releases that do not know jobs. */
   readonly prepare: () => Promise<void>
+  /** The time by which ended jobs are old: a wall clock that is ahead for a while drops none. Undefined: none is old. */
+  readonly dueTimeMs: () => number | undefined
   /** The kinds of jobs that work on rows of the metadata. */
   readonly rowKinds?: ReadonlySet<string>
 }
@@ -82,8 +84,8 @@ export class StartedJobs implements Job {
   private watchers = 0
 
   constructor(private readonly seams: StartedJobSeams) {
-    const { random, metadata, prepare } = seams
-    this.rows = new JobRows(random, metadata, prepare)
+    const { random, metadata, prepare, dueTimeMs } = seams
+    this.rows = new JobRows(random, metadata, prepare, dueTimeMs)
   }
 
   /** `open` makes the work of bulk jobs; `followed` returns the work of the store itself; `wake` wakes the process that works. */

@@ -73,7 +73,9 @@ function world() {
   const place = new Place()
   const process = (seed: number): StartedJobs => {
     const { log } = new SimTelemetry()
-    const jobs = new StartedJobs({ clock, random: new SimRandom(seed), log, metadata, prepare: async () => undefined })
+    const random = new SimRandom(seed)
+    const [prepare, dueTimeMs] = [async () => undefined, () => undefined]
+    const jobs = new StartedJobs({ clock, random, log, metadata, prepare, dueTimeMs })
     jobs.attach(
       async () => workAt(place),
       () => [],
