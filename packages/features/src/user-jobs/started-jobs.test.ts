@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { parseJobId } from "@hayloft/base/ids.js"
+import type { Command } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -57,9 +58,19 @@ class Numbers implements ItemWork<number> {
   }
 }
 
+/** Metadata on disks that may be full. */
+class FillableMetadata extends MemoryMetadata {
+  isFull = false
+
+  override async run<Result>(command: Command<Result>): Promise<Result> {
+    if (this.isFull && command.grows) throw fail("deviceFull")
+    return super.run(command)
+  }
+}
+
 function world(count = 250) {
   const clock = new SimClock()
-  const metadata = new MemoryMetadata()
+  const metadata = new FillableMetadata()
   const numbers = new Numbers(count)
   const works: FollowedWork[] = []
   const offsetMs = clock.wallMs() - clock.monotonicMs()
@@ -347,6 +358,23 @@ test("work of the store is a job from its beginning to its end; it names what un
     (await jobs.list()).map(({ state }) => state),
     ["done", "done"],
   )
+})
+
+test("a full disk holds up no job: work of the store is noted once there is space", async () => {
+  const { works, metadata, process, clock } = world()
+  const jobs = process(1)
+  works.push(drain(40))
+  for (const isFull of [true, false]) {
+    metadata.isFull = isFull
+    for (let looks = 0; looks < 3; looks += 1) {
+      await jobs.step(STOP)
+      await clock.advance(JOB_LIMITS.followEveryMs)
+    }
+    assert.deepEqual(
+      (await jobs.list()).map(({ kind }) => kind),
+      isFull ? [] : ["drain"],
+    )
+  }
 })
 
 test("who watches gets the next change, or the same after a while", async () => {

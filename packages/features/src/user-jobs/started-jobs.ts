@@ -19,6 +19,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import { plural } from "@hayloft/base/text/quantity-text.js"
 import { endedRequest } from "./bulk-request.js"
 import type {
@@ -458,13 +459,22 @@ export class StartedJobs implements Job {
     return ((done - first.done) / (atMs - first.atMs)) * 1_000
   }
 
+  /** On full disks the work is noted at a later look. */
+  private async followIfPossible(work: Named): Promise<void> {
+    const starter: JobStarter = { kind: "store", id: "", name: "" }
+    await unlessFull(
+      () => this.follow(work, starter),
+      () => undefined,
+    )
+  }
+
   /** Notes work of the store that has begun, and that has ended. */
   private async noteFollowed(rows: readonly JobRow[]): Promise<void> {
     const works = this.followed()
     const unnoted = works.filter(work => work.isNoted && !rows.some(row => isOf(work, row)))
     for (const work of unnoted) {
       // A call notes what it has begun itself, within moments.
-      if (this.unnoted.some(before => isOf(before, work))) await this.follow(work, { kind: "store", id: "", name: "" })
+      if (this.unnoted.some(before => isOf(before, work))) await this.followIfPossible(work)
     }
     this.unnoted = unnoted
     for (const row of rows) {
