@@ -360,6 +360,21 @@ test("work of the store is a job from its beginning to its end; it names what un
   )
 })
 
+test("work of the store is over although the clock was ahead when it began", async () => {
+  const { works, process, steps, clock } = world()
+  const jobs = process(1)
+  works.push(drain(40))
+  const aheadMs = 365 * 24 * 3_600_000
+  clock.jumpWall(aheadMs)
+  const { id } = await jobs.follow({ kind: "drain", target: "device 7 (/mnt/a)" }, OPERATOR)
+  clock.jumpWall(-aheadMs)
+  await steps(jobs, 20)
+  assert.equal((await jobs.get(id)).state, "running")
+  works.length = 0
+  await steps(jobs, 20)
+  assert.equal((await jobs.get(id)).state, "done")
+})
+
 test("a full disk holds up no job: work of the store is noted once there is space", async () => {
   const { works, metadata, process, clock } = world()
   const jobs = process(1)

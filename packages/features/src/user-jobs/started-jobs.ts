@@ -479,8 +479,8 @@ export class StartedJobs implements Job {
     this.unnoted = unnoted
     for (const row of rows) {
       if (workOf(works, row) !== undefined) continue
-      // A call notes its work before the work shows.
-      if (this.seams.clock.wallMs() < row.startedMs + FOLLOWED_GRACE_MS) continue
+      // A call notes its work before the work shows; a clock that was ahead then does not make it wait longer.
+      if (Math.abs(this.seams.clock.wallMs() - row.startedMs) < FOLLOWED_GRACE_MS) continue
       const result = "it is over: nothing of it is left to do"
       await this.rows.change(row.id, ({ ended }) =>
         ended === undefined ? { state: "done", ended: { atMs: this.seams.clock.wallMs(), result } } : undefined,
