@@ -48,7 +48,7 @@ import { openNode } from "@hayloft/node/cluster/open-node.js"
 import { FRONT_INCARNATIONS } from "@hayloft/engine/format/needles/upload-id.js"
 import type { HeldFolder } from "@hayloft/node/convert/to-devices.js"
 import type { StoreConversion } from "@hayloft/node/convert/contract.js"
-import type { Bucket, ListPage, ListRequest } from "@hayloft/objects/index.js"
+import { shownDueTimeMs, type Bucket, type ListPage, type ListRequest } from "@hayloft/objects/index.js"
 import type { OpenedStore } from "@hayloft/node/open/contract.js"
 import { openStore } from "@hayloft/node/open/open-store.js"
 import type { MasterKeyFiles } from "@hayloft/node/open/secrets.js"
@@ -267,7 +267,9 @@ export class StoreSession {
     this.coordination?.register(this.metrics)
     const { clock, random, telemetry } = this.host.seams
     const { engine, backgroundServices } = this.running
-    this.host.events.use({ metadata: engine.metadata, prepare: engine.services.refuseEarlier })
+    const { storeClock, refuseEarlier: prepare } = engine.services
+    const dueTimeMs = () => shownDueTimeMs({ clock, storeClock })
+    this.host.events.use({ metadata: engine.metadata, prepare, dueTimeMs })
     const services = [
       ...backgroundServices,
       ...(this.ofNode.membership ? [this.ofNode.membership] : []),

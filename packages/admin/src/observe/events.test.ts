@@ -15,11 +15,14 @@ const { storeMs, followMs, retryMsMax, keepMs, pruneMs } = EVENT_ROW_LIMITS
 function world() {
   const clock = new SimClock(1_700_000_000_000)
   const metadata = new MemoryMetadata()
+  const offsetMs = clock.wallMs() - clock.monotonicMs()
+  // The store's clock does not follow jumps of the wall clock.
+  const dueTimeMs = (): number => Math.min(offsetMs + clock.monotonicMs(), clock.wallMs())
   const start = (node: string, seed: number) => {
     const events = new Events(clock, new SimRandom(seed), () => node)
     const telemetry = new SimTelemetry()
     const log = events.logging(telemetry.log, fields => fields)
-    events.use({ metadata, prepare: async () => undefined })
+    events.use({ metadata, prepare: async () => undefined, dueTimeMs })
     const stop = new AbortController()
     const ended = events.run(stop.signal)
     const end = async () => {
@@ -147,6 +150,18 @@ test("events that are too old or too many are removed", async () => {
   log.warn("young", {})
   await clock.advance(3 * pruneMs)
   assert.deepEqual(await codesOf(events), ["young a 1"])
+  await end()
+})
+
+test("a clock that is ahead for a while removes no events", async () => {
+  const { clock, start } = world()
+  const { events, log, end } = start("a", 1)
+  log.warn("old", {})
+  await clock.advance(storeMs)
+  clock.jumpWall(2 * keepMs)
+  await clock.advance(2 * pruneMs)
+  clock.jumpWall(-2 * keepMs)
+  assert.deepEqual(await codesOf(events), ["old a 1"])
   await end()
 })
 

@@ -102,6 +102,8 @@ interface Store {
   readonly metadata: Pick<Metadata, "run" | "ask">
   /** Resolves once the devices refuse releases that do not know events. */
   readonly prepare: () => Promise<void>
+  /** The time by which events are old: a wall clock that is ahead for a while removes none. Undefined: none is old. */
+  readonly dueTimeMs: () => number | undefined
 }
 
 export class Events implements BackgroundService {
@@ -245,10 +247,11 @@ export class Events implements BackgroundService {
   private async prune(): Promise<void> {
     const nowMs = this.clock.monotonicMs()
     if (nowMs - this.prunedMs < EVENT_ROW_LIMITS.pruneMs) return
-    const { metadata } = this.opened()
+    const { metadata, dueTimeMs } = this.opened()
     const { keepMs, countMax } = EVENT_ROW_LIMITS
+    const beforeMs = (dueTimeMs() ?? 0) - keepMs
     for (let isMore = true; isMore;) {
-      const old = await metadata.ask(oldEvents(this.clock.wallMs() - keepMs, countMax))
+      const old = await metadata.ask(oldEvents(beforeMs, countMax))
       if (old.length > 0) await metadata.run(dropEvents(old))
       isMore = old.length === EVENTS_DROPPED_MAX
     }
