@@ -442,6 +442,19 @@ test("many sign-outs of one holder keep one bounded row, and all of them hold", 
   )
 })
 
+test("a clock that is ahead for a while brings no session back that was signed out", async () => {
+  for (const next of [{ token: TOKEN }, ROOT]) {
+    const { world, browser } = await signedIn()
+    const cookie = `hayloft-session=${browser.cookies.get("hayloft-session") ?? ""}`
+    await browser.send("DELETE", "/v1/session")
+    world.clock.jumpWall(24 * HOUR_MS)
+    await browser.signIn(next)
+    await browser.send("DELETE", "/v1/session")
+    world.clock.jumpWall(-24 * HOUR_MS)
+    assert.ok(!(await browser.isSignedIn({ headers: { cookie } })))
+  }
+})
+
 test("while it is unknown whether a session was signed out, it is refused, and not ended", async () => {
   const { world, browser } = await signedIn()
   browser.node = world.node()

@@ -363,6 +363,7 @@ export class StoreSession {
       tokens,
       operatorToken,
       prepare: services.refuseEarlier,
+      dueTimeMs: () => shownDueTimeMs({ clock, storeClock: services.storeClock }),
     })
     const shown = {
       core: services.core,

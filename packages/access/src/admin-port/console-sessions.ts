@@ -113,6 +113,11 @@ interface Sources {
   readonly operatorToken: string
   /** Resolves once the devices refuse releases that do not know sign-outs. */
   readonly prepare: () => Promise<void>
+  /**
+   * The time by which sessions have ended for ever: a wall clock that is ahead for a while brings none back. Undefined: none
+   * has.
+   */
+  readonly dueTimeMs: () => number | undefined
 }
 
 export class ConsoleSessions {
@@ -226,7 +231,9 @@ export class ConsoleSessions {
   /** No node accepts the session any more, once this has resolved. */
   async end(session: ConsoleSession): Promise<void> {
     await this.sources.prepare()
-    const times = { nowMs: this.clock.wallMs(), lifeMs: CONSOLE_LIMITS.wholeMs + CONSOLE_LIMITS.skewMs }
+    // How long a session may live, and a margin for clocks that differ.
+    const lifeMs = CONSOLE_LIMITS.wholeMs + CONSOLE_LIMITS.skewMs
+    const times = { nowMs: this.clock.wallMs(), issuedFromMs: (this.sources.dueTimeMs() ?? 0) - lifeMs }
     const { id, issuedMs, basis } = session
     await this.sources.directory.change(signOut(holderNameOf(basis), { id, issuedMs }, times))
   }

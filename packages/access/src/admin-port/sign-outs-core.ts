@@ -44,8 +44,8 @@ function staleRows(view: RowView, own: RowKey, issuedBeforeMs: number): readonly
 
 interface Times {
   readonly nowMs: number
-  /** How long a session may live, and a margin for clocks that differ. */
-  readonly lifeMs: number
+  /** A session that was issued earlier has ended by itself. */
+  readonly issuedFromMs: number
 }
 
 export const signOut = command<[holder: string, session: Ended, times: Times], void>({
@@ -53,17 +53,17 @@ export const signOut = command<[holder: string, session: Ended, times: Times], v
   // A store that is full must be able to end a session.
   grows: false,
   touches: holder => [["signOuts", textRowKey(holder)]],
-  decide(view, _time, holder, { id, issuedMs }, { nowMs, lifeMs }) {
+  decide(view, _time, holder, { id, issuedMs }, { nowMs, issuedFromMs }) {
     const key = textRowKey(holder)
     const row = view.get("signOuts", key)
     const before = row === undefined ? NONE : decodeSignOuts(row.value)
     if (isSignedOut(before, { id, issuedMs })) return { writes: [], result: undefined }
-    const alive = before.ended.filter(one => one.issuedMs >= nowMs - lifeMs)
+    const alive = before.ended.filter(one => one.issuedMs >= issuedFromMs)
     const after =
       alive.length < ENDED_MAX
         ? { ...before, ended: [...alive, { id, issuedMs }] }
         : { allUntilMs: Math.max(nowMs, issuedMs, latestOf(before)), ended: [] }
-    const stale = staleRows(view, key, nowMs - lifeMs)
+    const stale = staleRows(view, key, issuedFromMs)
     return {
       writes: [
         { family: "signOuts", key, value: encodeSignOuts(after) },
