@@ -70,8 +70,8 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
   plant(
     "objects of packs that go get no bytes of their own",
     JOB,
-    "for (const { candidate } of held) await this.detach(visit.bucketId, candidate)",
-    "for (const { candidate } of held) if (candidate.key.length === 0) await this.detach(visit.bucketId, candidate)",
+    "visit.leaving.push(...held.map(({ candidate }) => candidate))",
+    "visit.leaving.push(...held.slice(held.length).map(({ candidate }) => candidate))",
   ),
   plant(
     "objects with shared bytes stay in packs of which little is left",

@@ -61,9 +61,11 @@ interface Visit extends PackingBucket {
   packed: PackedCounts
   /** The reason why a pack could not be written, for the first of them. */
   failure: Failure | undefined
-  /** The last pack found no space: what is held waits for some, and nothing more is read. */
+  /** Objects that are to get bytes of their own. */
+  readonly leaving: PackingCandidate[]
+  /** The last write found no space: what is held, and what leaves packs, waits for some, and nothing more is read. */
   isShort: boolean
-  /** No slice is left: only what is held remains. */
+  /** No slice is left: only what is held remains, and what leaves packs. */
   isOver: boolean
 }
 
@@ -129,18 +131,20 @@ export class PackingJob implements Job {
     if (bucket === undefined) return undefined
     const next = (isPassDue(due, nowMs) ? undefined : pass?.next) ?? rowsOfBucket(bucketId).start
     const beforeMs = nowMs - setting.afterSeconds * 1_000
-    const visit = { ...due, bucket, beforeMs, next, held: new Map<StorageClass, HeldObject[]>() }
+    const visit = { ...due, bucket, beforeMs, next, held: new Map<StorageClass, HeldObject[]>(), leaving: [] }
     return { ...visit, packed: NOTHING_PACKED, failure: undefined, isShort: false, isOver: false }
   }
 
-  /** Returns true if the pass goes on in this process. It reads no further while full disks have no space for a pack. */
+  /** Returns true if the pass goes on in this process. It reads no further while full disks have no space. */
   private async goOn(visit: Visit, nowMs: number, signal: AbortSignal): Promise<boolean> {
     visit.isShort = false
     for (const [storageClass, held] of visit.held) {
       if (this.isFull(held)) await this.pack(visit, storageClass, held)
       if (visit.isShort) return true
     }
-    return visit.isOver ? this.end(visit, nowMs) : this.nextSlice(visit, nowMs, signal)
+    await this.detachLeaving(visit, signal)
+    if (visit.isShort) return true
+    return visit.isOver ? this.end(visit, nowMs, signal) : this.nextSlice(visit, nowMs, signal)
   }
 
   /** Returns true if the pass goes on in this process. */
@@ -154,7 +158,7 @@ export class PackingJob implements Job {
       const { packed } = visit
       const first = rowsOfBucket(bucketId).start
       const taken = await metadata.run(takePackingSlice({ bucketId, nowMs, start, end: page.next, first, packed }))
-      if (!taken) return await this.goOnElsewhere(visit, nowMs)
+      if (!taken) return await this.goOnElsewhere(visit, nowMs, signal)
       visit.packed = NOTHING_PACKED
       for (let at = 0; at < page.found.length && !signal.aborted; at += PACK_LIMITS.objectsMax) {
         const candidates = page.found.slice(at, at + PACK_LIMITS.objectsMax)
@@ -165,8 +169,9 @@ export class PackingJob implements Job {
         // The rest of the slice is packed in the next pass, as after an interruption.
         if (visit.isShort) break
       }
-      for (const each of page.leaving) if (!signal.aborted) await this.detach(bucketId, each)
-      if (page.next === undefined) return await this.end(visit, nowMs)
+      visit.leaving.push(...page.leaving)
+      await this.detachLeaving(visit, signal)
+      if (page.next === undefined) return await this.end(visit, nowMs, signal)
       visit.next = page.next
       return !signal.aborted
     } finally {
@@ -175,13 +180,13 @@ export class PackingJob implements Job {
   }
 
   /** Another process has taken the slice: with what it holds, this one goes on where the pass is. */
-  private async goOnElsewhere(visit: Visit, nowMs: number): Promise<boolean> {
+  private async goOnElsewhere(visit: Visit, nowMs: number, signal: AbortSignal): Promise<boolean> {
     const { pass } = await this.seams.metadata.ask(packingOf(visit.bucketId))
     if (pass?.next !== undefined && pass.next !== visit.next) {
       visit.next = pass.next
       return true
     }
-    return this.end(visit, nowMs)
+    return this.end(visit, nowMs, signal)
   }
 
   private async hold(visit: Visit, object: HeldObject): Promise<void> {
@@ -215,26 +220,39 @@ export class PackingJob implements Job {
    * Packs what is held, unless it is too little: then objects of packs that are to go get bytes of their own. Returns true
    * if it waits for space.
    */
-  private async end(visit: Visit, nowMs: number): Promise<boolean> {
+  private async end(visit: Visit, nowMs: number, signal: AbortSignal): Promise<boolean> {
     visit.isOver = true
     for (const [storageClass, held] of visit.held) {
       while (held.length >= PACK_LIMITS.objectsMin && !visit.isShort) await this.pack(visit, storageClass, held)
       if (visit.isShort) return true
-      for (const { candidate } of held) await this.detach(visit.bucketId, candidate)
+      visit.leaving.push(...held.map(({ candidate }) => candidate))
       held.length = 0
     }
+    await this.detachLeaving(visit, signal)
+    if (visit.isShort) return true
     if (visit.packed.packs > 0) await this.seams.metadata.run(notePacked(visit.bucketId, nowMs, visit.packed))
     return false
   }
 
-  private async detach(bucketId: BucketId, { key, record: { content }, pack }: PackingCandidate): Promise<void> {
-    if (pack === undefined || content.kind !== "segments") return
+  private async detachLeaving(visit: Visit, signal: AbortSignal): Promise<void> {
+    const { leaving, bucketId } = visit
+    for (let [next] = leaving; next !== undefined && !signal.aborted && !visit.isShort; [next] = leaving) {
+      visit.isShort = !(await this.detach(bucketId, next))
+      if (!visit.isShort) leaving.shift()
+    }
+  }
+
+  /** Returns false if the disks are full. */
+  private async detach(bucketId: BucketId, { key, record: { content }, pack }: PackingCandidate): Promise<boolean> {
+    if (pack === undefined || content.kind !== "segments") return true
     const rowKey = offsetRowKey(objectRowKey(bucketId, key), content.multipartId, 0)
     try {
       await detachSome(this.seams, rowKey, NEVER, pack)
     } catch (error) {
-      // It has changed, or cannot be read: the next pass looks again.
       if (!isFailure(error)) throw error
+      // An object that has changed, or cannot be read, is for the next pass.
+      return !lacksSpace(error)
     }
+    return true
   }
 }

@@ -85,6 +85,33 @@ test("objects of a pack of which little is left are packed again, or get bytes o
   await assertBodies(scene, bodies)
 })
 
+test("on full disks objects stay in a pack of which little is left, until there is space", async () => {
+  const scene = await opened()
+  const { devices, clock } = scene.world
+  const bodies = await putMany(scene, 24, () => 400)
+  await pass(scene)
+  for (let i = 0; i < 13; i += 1) {
+    await clock.runUntil(removing(scene, keyOf(i)))
+    bodies.delete(keyOf(i))
+  }
+  await settle(scene)
+  const job = scene.world.job("packing")
+  await clock.advance(90_000)
+  for (const id of devices.live.keys()) devices.full.add(id)
+  for (let throttled = 0, steps = 0; throttled < 5; steps += 1) {
+    const outcome = await clock.runUntil(job.step(never))
+    assert.ok(outcome !== "idle" && steps < 100, "the pass is not over")
+    if (outcome === "throttled") throttled += 1
+  }
+  devices.full.clear()
+  // The same pass: the next one is not due yet.
+  while ((await clock.runUntil(job.step(never))) !== "idle");
+  await settle(scene)
+  assert.equal(packsIn(scene).length, 0)
+  await assertBodies(scene, bodies)
+  assertCounted(scene)
+})
+
 test("shards that objects had of their own are removed by the collector", async () => {
   const scene = await opened()
   await putMany(scene, 20, i => 5_000 + i)
