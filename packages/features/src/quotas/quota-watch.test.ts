@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
+import { fail } from "@hayloft/base/failures.js"
 import { parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
 import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { encodeAccount, encodeBucket } from "@hayloft/engine/format/records.js"
@@ -47,6 +48,18 @@ async function loseRow({ metadata, quotas }: World, name: string): Promise<void>
   const { owner, quota } = must(await quotas.show(targetOf(name)), "a quota")
   metadata.lose("usage", usageRowKey(owner, quota.run))
 }
+
+test("full disks make no watch fail: a count is finished once there is space", async () => {
+  const world = await newWorld("first")
+  await leaveUnfinished(world, "first")
+  world.metadata.before = command => {
+    if (command === "FinishBucketUsage") throw fail("deviceFull")
+  }
+  assert.equal(await world.watch.step(), "throttled")
+  world.metadata.before = () => undefined
+  await world.watch.step()
+  assert.equal((await world.quotas.show(targetOf("first")))?.quota.isExact, true)
+})
 
 test("a quota whose row is lost is listed, and what it uses is unknown", async () => {
   const world = await newWorld("first", "second")

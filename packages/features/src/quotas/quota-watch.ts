@@ -3,6 +3,7 @@
  * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen.
  */
 import { isFailure } from "@hayloft/base/failures.js"
+import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import { countText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
@@ -45,10 +46,10 @@ export class QuotaWatch implements Job {
     return states.some(({ quota, used }) => !quota.isExact && used !== undefined) ? "throttled" : "idle"
   }
 
-  /** One that cannot be finished holds up no others: its bucket may be gone by now. */
+  /** One that cannot be finished holds up no others: its bucket may be gone by now. On full disks each waits for space. */
   private async unlessHeldUp(holder: Readonly<Record<string, string>>, finish: () => Promise<void>): Promise<void> {
     try {
-      await finish()
+      await unlessFull(finish, () => undefined)
     } catch (error) {
       if (!isFailure(error, "corruptRow", "conflict", "noSuchBucket", "noSuchAccount")) throw error
       this.log.error("quota_count_unfinished", { ...holder, error: String(error) })
