@@ -45,6 +45,8 @@ export const createAdminToken = command<[token: Omit<AdminToken, "createdMs">], 
 /** Throws `noSuchEntity`. */
 export const revokeAdminToken = command<[id: AdminTokenId], AdminToken>({
   name: "RevokeAdminToken",
+  // A full store must be able to refuse a token.
+  grows: false,
   touches: id => [
     ["adminTokens", textRowKey(id)],
     ["keyUses", useRow(id)],

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { until } from "@hayloft/base/seams/clock/testing-until.js"
-import { isFailure } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseAdminTokenId } from "@hayloft/base/ids.js"
+import type { Command } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -19,9 +20,18 @@ const ROOT_KEY = {
   createdMs: 1,
 }
 
+class FillableMetadata extends MemoryMetadata {
+  isFull = false
+
+  override async run<Result>(command: Command<Result>): Promise<Result> {
+    if (this.isFull && command.grows) throw fail("deviceFull")
+    return super.run(command)
+  }
+}
+
 function world() {
   const clock = new SimClock()
-  const metadata = new MemoryMetadata()
+  const metadata = new FillableMetadata()
   const prepared = { times: 0 }
   const prepare = async () => void (prepared.times += 1)
   const open = (seed: number) => openAdminTokens(clock, new SimRandom(seed), metadata, prepare)
@@ -63,6 +73,15 @@ test("a token is known by its text, by every process, until it is revoked or exp
   )
   await assert.rejects(here.revoke(token.id), error => isFailure(error, "noSuchEntity"))
   await assert.rejects(here.revoke(parseAdminTokenId("B".repeat(12))), error => isFailure(error, "noSuchEntity"))
+})
+
+test("a full store revokes tokens", async () => {
+  const { metadata, open } = world()
+  const tokens = open(1)
+  const { token, text } = await tokens.create({ name: "ci", scopes: ["all"], expiresMs: undefined })
+  metadata.isFull = true
+  await tokens.revoke(token.id)
+  assert.equal(await verified(tokens, text), undefined)
 })
 
 test("the rows of a token do not contain its secret", async () => {
