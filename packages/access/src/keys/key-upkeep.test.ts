@@ -147,6 +147,27 @@ test("a rotation that is due happens once, and only of an enabled key", async ()
   assert.equal((await world.keys.byId(id))?.record.versions[1]?.isOnDemand, false)
 })
 
+test("on full disks a rotation waits, and holds up nothing else", async () => {
+  const world = new World()
+  const [id, due] = [await world.key(), await world.dueKey()]
+  await world.keys.change(id, { kind: "startRotation", days: 90 })
+  world.metadata.before = name => {
+    if (name === "ChangeKmsKey") throw fail("deviceFull")
+  }
+  await world.pass(91 * DAY_MS)
+  assert.equal(await world.has(due), false)
+  world.metadata.before = () => undefined
+  await world.pass(HOUR_MS)
+  assert.equal((await world.keys.byId(id))?.record.versions.length, 2)
+})
+
+test("on full disks a key is disabled, and kept although it would be deleted", () => {
+  for (const kind of ["disable", "cancelDeletion", "stopRotation"] as const)
+    assert.equal(changeKmsKey(LOST, { kind }).grows, false, kind)
+  assert.equal(changeKmsKey(LOST, { kind: "scheduleDeletion", days: 7 }).grows, false)
+  assert.equal(changeKmsKey(LOST, { kind: "setPolicy", policy: "{}" }).grows, true)
+})
+
 test("a material whose row was lost is shown, and stays whatever is counted", async () => {
   const world = new World()
   world.materials.nowMs = world.nowMs

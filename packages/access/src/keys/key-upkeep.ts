@@ -10,6 +10,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import type { KmsKeyId } from "@hayloft/base/ids.js"
 import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
+import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { nextRotationMs } from "./change-key-core.js"
 import type { KeyService } from "./key-service.js"
@@ -91,8 +92,13 @@ export class KeyUpkeep implements Job {
 
   private async rotate(key: KmsKeyRecord): Promise<void> {
     try {
-      await this.keys.rotate(key, false)
-      this.rotated += 1
+      await unlessFull(
+        async () => {
+          await this.keys.rotate(key, false)
+          this.rotated += 1
+        },
+        () => undefined,
+      )
     } catch (error) {
       if (isFailure(error, "limitExceeded")) this.unrotated += 1
       // Another node was faster, or the key has changed meanwhile.

@@ -134,9 +134,13 @@ export const restoreKmsKey = command<[key: KmsKeyRecord], void>({
   },
 })
 
+/** A full store must be able to refuse a key, and to keep one that would be deleted there. */
+const ON_FULL_STORES: readonly KeyChange["kind"][] = ["disable", "scheduleDeletion", "cancelDeletion", "stopRotation"]
+
 /** Throws `noSuchKmsKey` and what `changeKey` throws. */
 export const changeKmsKey = command<[id: KmsKeyId, change: KeyChange], KmsKeyRecord>({
   name: "ChangeKmsKey",
+  grows: (_id, { kind }) => !ON_FULL_STORES.includes(kind),
   touches: id => [["kmsKeys", keyRow(id)]],
   decide(view, { nowMs }, id, change) {
     const key = changeKey(needKey(view, id), change, nowMs)
