@@ -147,6 +147,20 @@ test("a rotation that is due happens once, and only of an enabled key", async ()
   assert.equal((await world.keys.byId(id))?.record.versions[1]?.isOnDemand, false)
 })
 
+test("a wall clock that is far ahead for a while rotates no key", async () => {
+  const world = new World()
+  const id = await world.key()
+  await world.keys.change(id, { kind: "startRotation", days: 90 })
+  const versionsOf = async () => (await world.keys.byId(id))?.record.versions.length
+  const startMs = world.nowMs
+  world.dueMs = startMs
+  await world.pass(400 * DAY_MS)
+  assert.equal(await versionsOf(), 1)
+  world.dueMs = startMs + 91 * DAY_MS
+  await world.pass(HOUR_MS)
+  assert.equal(await versionsOf(), 2)
+})
+
 test("on full disks a rotation waits, and holds up nothing else", async () => {
   const world = new World()
   const [id, due] = [await world.key(), await world.dueKey()]

@@ -54,19 +54,19 @@ export class KeyUpkeep implements Job {
     private readonly keys: KeyService,
     private readonly countUses: CountAllUses,
     private readonly clock: Pick<Clock, "wallMs" | "monotonicMs">,
-    /** The time by which deletions are due; undefined: none is now. */
+    /** The time by which deletions and rotations are due; undefined: none is now. */
     private readonly dueTimeMs: () => number | undefined,
   ) {}
 
   async step(): Promise<StepOutcome> {
     if (this.clock.monotonicMs() < this.nextPassMs) return "idle"
-    const [nowMs, dueMs] = [this.clock.wallMs(), this.dueTimeMs()]
+    const dueMs = this.dueTimeMs() ?? -Infinity
     const due: KmsKeyRecord[] = []
     this.unrotated = 0
     for await (const key of this.keys.keys()) {
-      if (key.deletionMs !== undefined && dueMs !== undefined && key.deletionMs <= dueMs) due.push(key)
+      if (key.deletionMs !== undefined && key.deletionMs <= dueMs) due.push(key)
       const rotationMs = nextRotationMs(key)
-      if (key.state === "enabled" && rotationMs !== undefined && rotationMs <= nowMs) await this.rotate(key)
+      if (key.state === "enabled" && rotationMs !== undefined && rotationMs <= dueMs) await this.rotate(key)
     }
     await this.keys.endDeletions()
     await this.deleteUnused(due)
