@@ -85,7 +85,7 @@ export const TOKEN_COMMANDS: readonly PlayKind[] = [
     signOut(
       scene.pick(HOLDERS),
       { id: scene.pick(["a", "b"]), issuedMs: scene.pick([1, 20, 40]) },
-      { nowMs: scene.pick([40, 90]), lifeMs: 30 },
+      { nowMs: scene.pick([40, 90]), issuedFromMs: scene.pick([10, 60]) },
     ),
   ),
   commandKind("NoteEvents", 2, scene =>
