@@ -13,6 +13,7 @@ import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { bodyBytes, noSignal, sourceOf } from "../world/bodies.js"
 import { check } from "../world/checks.js"
 import type { WanderingHost } from "./wandering-upload.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 type AppendHost = Pick<WanderingHost, "through" | "mayFail" | "isRefusal" | "nextName" | "onError">
 
@@ -195,7 +196,7 @@ export class AppendClients {
 }
 
 const linesOf = (body: Buffer): readonly string[] => body.toString().split("\n").slice(0, -1)
-const nameOf = (line: string): string => line.replace(/\.*$/, "")
+const nameOf = (line: string): string => withoutTrailing(line, ".")
 
 async function bodyOf({ services: { objects, buckets } }: Server, name: string): Promise<Buffer> {
   const bucket = await buckets.open(LOG_BUCKET)

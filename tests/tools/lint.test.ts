@@ -251,6 +251,17 @@ const PLANTED: readonly Planted[] = [
     good: ['import { fail } from "@hayloft/base/failures.js"\nexport function f() { throw fail("internal") }'],
     says: /closed list|remedy/,
   },
+  {
+    rule: "patterns",
+    path: "packages/objects/src/planted.ts",
+    bad: [
+      String.raw`export const f = (text: string) => text.replace(/\/+$/, "")`,
+      String.raw`export const f = (text: string) => /^\d+\.?\d*$/.test(text)`,
+      "export const f = (text: string) => /^(?:a+)+$/.test(text)",
+    ],
+    good: [String.raw`export const f = (text: string) => /^\d+(?:\.\d*)?$/.test(text.replace(/^\/+/, ""))`],
+    says: /a long text can make this hang/,
+  },
   { rule: "file-name", path: "packages/objects/src/utils.ts", bad: ["export const x = 1"], says: /is too vague/ },
   { rule: "file-name", path: "packages/objects/src/putObject.ts", bad: ["export const x = 1"], says: /kebab-case/ },
   {

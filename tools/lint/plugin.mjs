@@ -10,6 +10,7 @@ import header from "./header.mjs"
 import layers from "./layers.mjs"
 import oneWriter from "./one-writer.mjs"
 import openings from "./openings.mjs"
+import patterns from "./patterns.mjs"
 import signals from "./signals.mjs"
 import size from "./size.mjs"
 import syntax from "./syntax.mjs"
@@ -31,6 +32,7 @@ export default {
     layers,
     "one-writer": oneWriter,
     openings,
+    patterns,
     signals,
     size,
     syntax,

@@ -47,7 +47,7 @@ function slugs(): (heading: string) => string {
   const seen = new Map<string, number>()
   return heading => {
     const slug = heading
-      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .replaceAll(/\[([^[\]]*)\]\([^()]*\)/g, "$1")
       .toLowerCase()
       .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
       .replaceAll(" ", "-")

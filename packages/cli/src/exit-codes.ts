@@ -92,7 +92,10 @@ function systemMessage(error: Error): string | undefined {
   return error.message
 }
 
-const oneLine = (text: string): string => text.replace(/\s*\n\s*/g, " ")
+export function oneLine(text: string): string {
+  const lines = text.split("\n").map(line => line.trim())
+  return lines.filter(line => line !== "").join(" ")
+}
 
 /** The user of this process, by name if it has one. */
 function userText(): string {

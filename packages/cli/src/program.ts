@@ -16,7 +16,7 @@ import { addDevCommands } from "./dev-command.js"
 import { addDoctorCommand } from "./stopped-store/doctor-command.js"
 import { envCommand, type EnvOptions } from "./env-command.js"
 import { eraseCommand, type EraseOptions } from "./running-store/erase-command.js"
-import { EXIT_CODES, exitOf, messageOf, ProgramEnded } from "./exit-codes.js"
+import { EXIT_CODES, exitOf, messageOf, oneLine, ProgramEnded } from "./exit-codes.js"
 import type { KeyOptions } from "./stopped-store/device-cipher.js"
 import { addExplainCommand } from "./running-store/explain-command.js"
 import { addHealthCommand } from "./running-store/health-command.js"
@@ -237,9 +237,8 @@ function errorText(error: unknown, args: readonly string[], commands: readonly s
 
 /** `unknown option '--lisen' (Did you mean --listen?); see hayloft serve --help` in one line. */
 function usageText(error: CommanderError, args: readonly string[], commands: readonly string[]): string {
-  const message = error.message
+  const message = oneLine(error.message)
     .replace(/^error: /, "")
-    .replace(/\s*\n\s*/g, " ")
     .replace(/\.$/, "")
   const [command = ""] = args.filter(arg => !arg.startsWith("-"))
   return `${message}; see hayloft ${commands.includes(command) ? `${command} ` : ""}--help`

@@ -11,15 +11,18 @@ export interface AwsCredentials {
   readonly sessionToken: string | undefined
 }
 
+/** The sections whose credentials are taken. */
+const OURS: readonly string[] = ["default", "profile default"]
+
 /** Throws `invalidConfig`; messages never contain what the file does. */
 export function credentialsOf(text: string, path: string): AwsCredentials {
   const settings = new Map<string, string>()
   let isOurs = true
   for (const line of text.split(/\r?\n/)) {
-    const [, section] = /^\s*\[\s*(.*?)\s*\]\s*$/.exec(line) ?? []
-    if (section !== undefined) isOurs = section === "default" || section === "profile default"
-    const [, name, value] = /^\s*([a-z_]+)\s*=\s*(.*?)\s*$/.exec(line) ?? []
-    if (isOurs && name !== undefined && value !== undefined) settings.set(name, value)
+    const [, section] = /^\[(.*)\]$/.exec(line.trim()) ?? []
+    if (section !== undefined) isOurs = OURS.includes(section.trim())
+    const [, name, value] = /^([a-z_]+)\s*=(.*)$/.exec(line.trim()) ?? []
+    if (isOurs && name !== undefined && value !== undefined) settings.set(name, value.trim())
   }
   const [accessKeyId, secret] = [settings.get("aws_access_key_id"), settings.get("aws_secret_access_key")]
   // Headers carry the key and the token: they are printable.

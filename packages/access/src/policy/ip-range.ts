@@ -48,7 +48,7 @@ function bytesOfV6(text: string): number[] | undefined {
 export function parseIpAddress(text: string): IpRange | undefined {
   const v4 = bytesOfV4(text)
   if (v4 !== undefined) return { version: 4, bytes: v4, prefixBits: 32 }
-  const v6 = bytesOfV6(text.replace(/%.*$/s, ""))
+  const v6 = bytesOfV6(text.split("%", 1)[0] ?? "")
   if (v6 === undefined) return undefined
   const isMapped = MAPPED.every((byte, index) => byte === v6[index])
   return isMapped ? { version: 4, bytes: v6.slice(12), prefixBits: 32 } : { version: 6, bytes: v6, prefixBits: 128 }

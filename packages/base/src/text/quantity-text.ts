@@ -37,7 +37,7 @@ export function latencyText(ms: number): string {
 }
 
 /** `1,234,567`. */
-export const countText = (count: number): string => String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ",")
+export const countText = (count: number): string => Math.round(count).toLocaleString("en-US")
 
 /** `1 object`, `1,234 objects`. */
 export const plural = (count: number, what: string): string => `${countText(count)} ${what}${count === 1 ? "" : "s"}`

@@ -79,7 +79,7 @@ export function valuesOf(placeholder: string): CompletedValues {
 
 function optionOf(option: Option): CompletedOption {
   const { short, long, description, required, optional, variadic, parseArg, argChoices } = option
-  const [, placeholder = ""] = /[<[]([^>\]]+)[>\]]$/.exec(option.flags) ?? []
+  const [, placeholder = ""] = /[<[]([^<>[\]]+)[>\]]$/.exec(option.flags) ?? []
   const count = variadic ? "many" : optional ? "oneOrNone" : "one"
   return {
     names: [short, long].filter(name => name !== undefined),

@@ -8,6 +8,7 @@
 import { isIP } from "node:net"
 import { fail } from "@hayloft/base/failures.js"
 import type { Environment, SettingAliases, SettingName } from "@hayloft/node/config/index.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 interface KnownVariable {
   /** The newest name first. */
@@ -42,7 +43,7 @@ const authentication = (text: string): readonly string[] => {
   return [/^jwt$/i.test(text) ? "no" : text]
 }
 
-const withoutSlash = (text: string): readonly string[] => [text.replace(/\/+$/, "")]
+const withoutSlash = (text: string): readonly string[] => [withoutTrailing(text, "/")]
 
 const KNOWN: readonly KnownVariable[] = [
   { names: ["MINIO_SITE_REGION", "MINIO_REGION", "MINIO_REGION_NAME"], setting: "region" },
@@ -195,7 +196,7 @@ export function idleVariables(environment: Environment): readonly string[] {
 export function variablesOfFile(text: string, path: string): Environment {
   const pairs = text.split(/\r?\n/).flatMap((line, at) => {
     if (/^\s*(#|$)/.test(line)) return []
-    const [, name, value = ""] = /^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*?)\s*$/.exec(line) ?? []
+    const [, name, value = ""] = /^(?:export\s+)?([A-Za-z_]\w*)=(.*)$/.exec(line.trim()) ?? []
     if (name === undefined)
       throw fail("invalidConfig", { message: `${ENVIRONMENT_FILE}: line ${at + 1} of ${path} is not NAME=VALUE` })
     const [, , quoted] = /^(["'])(.*)\1$/.exec(value) ?? []

@@ -1,4 +1,5 @@
 /** Hides known secrets in a text, in the forms in which they might have been printed. Pure. */
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 const HIDDEN = "***"
 /** Shorter ones would hide ordinary words. */
@@ -9,7 +10,7 @@ function formsOf(secret: string): readonly string[] {
   const bytes = Buffer.from(secret, "utf8")
   const raw = /^[0-9a-f]{64}$/i.test(secret) ? [Buffer.from(secret, "hex")] : []
   const encoded = [bytes, ...raw].flatMap(each => [
-    each.toString("base64").replace(/=+$/, ""),
+    withoutTrailing(each.toString("base64"), "="),
     each.toString("base64url"),
     each.toString("hex"),
     each.toString("hex").toUpperCase(),

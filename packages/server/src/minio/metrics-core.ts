@@ -41,7 +41,7 @@ const apiOf = (operation: string): string => API[operation] ?? operation.toLower
 
 function labelsOf(key: string): Readonly<Record<string, string>> {
   return Object.fromEntries(
-    [...key.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name = "", value = ""]) => [name, value]),
+    [...key.matchAll(/\b(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name = "", value = ""]) => [name, value]),
   )
 }
 

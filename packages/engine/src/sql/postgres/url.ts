@@ -18,8 +18,9 @@ interface Host {
  * (`postgres://user@a:5432,b:5432/name`). Throws `invalidArgument`.
  */
 export function hostsOf(url: string): readonly [Host, ...Host[]] {
-  const [, scheme, user = "", hosts = "", rest = ""] =
-    /^(postgres(?:ql)?:\/\/)([^/?#]*@)?([^/?#]*)(.*)$/s.exec(url) ?? []
+  const [before = "", scheme, userAndHosts = ""] = /^(postgres(?:ql)?:\/\/)([^/?#]*)/.exec(url) ?? []
+  const hostsAt = userAndHosts.lastIndexOf("@") + 1
+  const [user, hosts, rest] = [userAndHosts.slice(0, hostsAt), userAndHosts.slice(hostsAt), url.slice(before.length)]
   if (scheme === undefined)
     throw fail("invalidArgument", { message: "the database URL does not begin with postgres://" })
   const [first = "", ...others] = hosts.split(",")
@@ -35,7 +36,7 @@ export function maskedUrl(url: string): string {
   // A password with an unescaped "/" or "?" ends at the last "@".
   const at = after.lastIndexOf("@")
   const [user = "", ...password] = after.slice(0, Math.max(at, 0)).split(":")
-  const place = after.slice(at + 1).replace(/[?#].*$/s, "")
+  const place = after.slice(at + 1).split(/[?#]/, 1)[0] ?? ""
   return `${scheme}${user}${password.length > 0 ? ":***" : ""}${at >= 0 ? "@" : ""}${place}`
 }
 

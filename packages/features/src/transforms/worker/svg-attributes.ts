@@ -6,10 +6,11 @@
  *           an image is drawn does not matter. A value that is not understood stays as it is.
  * Source: SVG 1.1, 4.2 and 8.3.9; SVG 2, 9.3.
  */
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 const DIGITS_MAX = 9
-const NUMBER = /[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y
-const ONLY_NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+const NUMBER = /[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?/y
+const ONLY_NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
 const SEPARATOR = /[\s,]*/y
 const FUNCTION = /[\s,]*([a-zA-Z]+)\s*\(([^()]*)\)[\s,]*/y
 
@@ -49,8 +50,9 @@ export function shortNumber(text: string): string {
   const digits = text.replace(/^[+-]/, "").replace(".", "").replace(/^0+/, "").length
   const rounded = digits > DIGITS_MAX ? Number(text).toPrecision(DIGITS_MAX) : text
   if (/e/i.test(rounded)) return text
-  const [, sign = "", whole = "", part = ""] = /^([+-]?)0*(\d*)(?:\.(\d*))?$/.exec(rounded) ?? []
-  const fraction = part.replace(/0+$/, "")
+  const [, sign = "", zerosAndWhole = "", part = ""] = /^([+-]?)(\d*)(?:\.(\d*))?$/.exec(rounded) ?? []
+  const whole = zerosAndWhole.replace(/^0+/, "")
+  const fraction = withoutTrailing(part, "0")
   if (whole === "" && fraction === "") return "0"
   return `${sign === "-" ? "-" : ""}${whole}${fraction === "" ? "" : `.${fraction}`}`
 }
@@ -59,7 +61,8 @@ export function shortNumber(text: string): string {
 function joined(numbers: readonly string[]): string {
   return numbers.reduce((text, next, i) => {
     const before = numbers[i - 1] ?? ""
-    const isApart = i === 0 || next.startsWith("-") || (next.startsWith(".") && /^[^e]*\.[^e]*$/i.test(before))
+    const isApart =
+      i === 0 || next.startsWith("-") || (next.startsWith(".") && before.includes(".") && !/e/i.test(before))
     return `${text}${isApart ? "" : " "}${next}`
   }, "")
 }

@@ -19,6 +19,7 @@ import { EMPTY_SHA256, equalInConstantTime, sha256Hex } from "@hayloft/access/in
 import type { ChunkSignatures } from "@hayloft/access/index.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import { byteStringOfBytes } from "@hayloft/base/bytes.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 const CHUNK_LINE_BYTES_MAX = 256
 const TRAILER_BYTES_MAX = 8 * 1024
@@ -171,7 +172,7 @@ export class ChunkedDecoder {
     for (const ended of this.held.split("\n")) {
       const line = ended.charCodeAt(ended.length - 1) === CR ? ended.slice(0, -1) : ended
       if (line === "") continue
-      const [, name, value] = /^([A-Za-z0-9-]+):[ \t]*([\x21-\x7e]*)[ \t]*$/.exec(line) ?? []
+      const [, name, value] = /^([A-Za-z0-9-]+):[ \t]*([\x21-\x7e]*)$/.exec(withoutTrailing(line, " \t")) ?? []
       if (name === undefined || value === undefined || signature !== undefined) {
         throw this.refuse("malformedTrailer", "the trailer holds something that is no trailer line")
       }

@@ -176,7 +176,7 @@ export class FormDecoder {
   }
 }
 
-const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)$/
+const HEADER_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00-\x08\x0a-\x1f\x7f]*)$/
 /** Codings that leave the bytes unchanged. */
 const PLAIN_CODINGS = ["7bit", "8bit", "binary"]
 
@@ -187,7 +187,7 @@ function parsePart(head: string, files: FormFiles): FormPart {
     const [, name, value] = HEADER_LINE.exec(line) ?? []
     if (name === undefined || value === undefined) throw malformed("a header of a part is not well formed")
     if (headers.has(name.toLowerCase())) throw malformed("a header of a part is given twice")
-    headers.set(name.toLowerCase(), value)
+    headers.set(name.toLowerCase(), value.replace(/^[ \t]+/, ""))
   }
   const coding = headers.get("content-transfer-encoding") ?? "binary"
   if (!PLAIN_CODINGS.includes(coding.trim().toLowerCase())) throw malformed("a part has a Content-Transfer-Encoding")

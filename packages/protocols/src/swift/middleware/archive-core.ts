@@ -11,6 +11,7 @@ import { percentDecode, percentEncode } from "@hayloft/base/http/uri.js"
 import type { SwiftArchive } from "@hayloft/engine/format/swift/swift-container.js"
 import { timestampOf } from "../answers.js"
 import type { HeaderField } from "@hayloft/base/http/request-headers.js"
+import { withoutOuter } from "@hayloft/base/text/trailing.js"
 
 /** The type of the version that stands for a deletion. */
 export const DELETION_TYPE = "application/x-deleted;swift_versions_deleted=1"
@@ -42,7 +43,7 @@ export const archiveFields = (archive: SwiftArchive | undefined): HeaderField[] 
   archive === undefined ? [] : [[SHOWN[archive.mode], percentEncode(byteStringOfText(archive.location))]]
 
 function locationIn(text: string, header: string): string {
-  const location = textOfObjectKey(percentDecode(text)).replace(/^\/+|\/+$/g, "")
+  const location = withoutOuter(textOfObjectKey(percentDecode(text)), "/")
   if (unlessRefused(() => parseBucketName(location)) === undefined)
     throw fail("invalidRequest", { message: `${header} is the name of a container` })
   return location

@@ -12,7 +12,7 @@ import { percentEncode } from "@hayloft/base/http/uri.js"
 import { escapedText } from "../markup-core.js"
 import type { UploadedTarMember } from "./tar-core.js"
 import { byteStringOfBytes } from "@hayloft/base/bytes.js"
-import { withoutTrailing } from "@hayloft/base/text/trailing.js"
+import { withoutOuter } from "@hayloft/base/text/trailing.js"
 
 export const BULK_LIMITS = {
   deletionsMax: 10_000,
@@ -77,10 +77,8 @@ export class DeletionLines {
   }
 }
 
-const trimmed = (path: string): string => withoutTrailing(path.replace(/^\/+/, ""), "/")
-
 /** Returns true if the name is that of a container, which goes after the objects. */
-export const isContainerName = (name: string): boolean => !trimmed(name).includes("/")
+export const isContainerName = (name: string): boolean => !withoutOuter(name, "/").includes("/")
 
 /** Decodes what is encoded; a percent sign that begins no escape stays, as in Swift. */
 const unquoted = (text: string): string =>
@@ -112,7 +110,7 @@ export function deletionOf(name: string): BulkStep {
 export function extractionOf({ kind, name }: UploadedTarMember, base: string): BulkStep | undefined {
   if (kind === "other") return undefined
   const below = name.replace(/^\.\//, "").replace(/^\/+/, "")
-  const root = trimmed(base)
+  const root = withoutOuter(base, "/")
   const full = root === "" ? below : `${root}/${below}`
   if (!full.includes("/")) return undefined
   const path = percentEncode(full.slice(0, BULK_LIMITS.pathBytesMax), true)
@@ -138,7 +136,7 @@ export function headersOfMember({
 
 /** `extract-archive`. Throws `invalidRequest`. */
 export function archiveFormatOf(value: string): "tar" | "tar.gz" | "tar.bz2" {
-  const format = withoutTrailing(value.toLowerCase().replace(/^\.+/, ""), ".")
+  const format = withoutOuter(value.toLowerCase(), ".")
   if (format === "tar" || format === "tar.gz" || format === "tar.bz2") return format
   throw fail("invalidRequest", { message: "Unsupported archive format" })
 }

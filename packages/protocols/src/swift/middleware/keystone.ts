@@ -15,6 +15,7 @@ import { keepLatest } from "@hayloft/base/keep-latest.js"
 import type { KnownCallers, SignedS3Caller } from "../../s3/index.js"
 import { isServiceUser, keystoneUserOf, rightsOf, type KeystoneRoles, type KeystoneUser } from "./keystone-core.js"
 import type { ResellerRole } from "./reseller-core.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 const CACHE_MS = 60_000
 const CACHED_MAX = 10_000
@@ -105,7 +106,7 @@ export class Keystone {
 
   private async ask(token: string): Promise<KeystoneUser> {
     const headers = { accept: "application/json", "x-auth-token": token, "x-subject-token": token }
-    const url = `${this.settings.url.replace(/\/+$/, "")}/auth/tokens?nocatalog`
+    const url = `${withoutTrailing(this.settings.url, "/")}/auth/tokens?nocatalog`
     const { status, body } = await limited({ clock: this.clock, durationMs: TIMEOUT_MS }, [], signal =>
       this.web.read({ url, headers }, ANSWER_BYTES_MAX, signal),
     )

@@ -13,6 +13,7 @@ import type { Segment } from "@hayloft/engine/format/objects/segment-list.js"
 import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
 import { NO_SYNC, type SwiftSync } from "@hayloft/engine/format/swift/swift-sync.js"
 import { requireSetter } from "./setters-core.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 interface SyncRealm {
   /** The first signs, all are accepted. */
@@ -50,7 +51,8 @@ export function parseRealms(text: string): SyncRealms {
       realms.set(realm, current)
       continue
     }
-    const [, name = "", value = ""] = /^([^=:\s]+)\s*[=:]\s*(.*)$/.exec(trimmed) ?? []
+    const [, name = "", given = ""] = /^([^=:\s]+)\s*[=:](.*)$/.exec(trimmed) ?? []
+    const value = given.trimStart()
     if (name === "" || current === undefined) throw wrong("expected [REALM] or NAME = VALUE")
     if (current === "program") {
       // How often OpenStack's program reads the file: here it is read at the start.
@@ -60,7 +62,7 @@ export function parseRealms(text: string): SyncRealms {
     const cluster = /^cluster_(.+)$/i.exec(name)?.[1]
     if (cluster !== undefined) {
       if (!/^https?:\/\/[^/\s]+\/\S*$/.test(value)) throw wrong(`${name} is no URL as https://host/v1/`)
-      current.clusters.set(cluster.toUpperCase(), value.replace(/\/*$/, "/"))
+      current.clusters.set(cluster.toUpperCase(), `${withoutTrailing(value, "/")}/`)
     } else if (!/^key2?$/.test(name)) throw wrong(`${name} is not known: expected key, key2 or cluster_NAME`)
     else if (value === "") throw wrong(`${name} is empty`)
     else current.keys[name === "key" ? 0 : 1] = value

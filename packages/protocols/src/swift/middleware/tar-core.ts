@@ -10,6 +10,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
+import { withoutTrailing } from "@hayloft/base/text/trailing.js"
 
 export interface UploadedTarMember {
   /** A byte string. */
@@ -76,7 +77,7 @@ function checkSum(block: Buffer): void {
     unsigned += counted
     signed += counted > 127 ? counted - 256 : counted
   }
-  const stored = parseInt(block.toString("latin1", SUM_AT, SUM_AT + SUM_BYTES).replace(/[\0 ]+$/, ""), 8)
+  const stored = parseInt(withoutTrailing(block.toString("latin1", SUM_AT, SUM_AT + SUM_BYTES), "\0 "), 8)
   if (stored !== unsigned && stored !== signed) throw invalid("the sum of a header does not match")
 }
 
@@ -240,7 +241,7 @@ export class TarDecoder {
   private takeAttributes(bytes: Buffer): number {
     if (this.reading === "x") for (const [key, value] of attributesIn(bytes)) this.own.set(key, value)
     else if (this.reading === "g") this.takeCommon(attributesIn(bytes))
-    else if (this.reading === "L") this.own.set("path", bytes.toString("latin1").replace(/\0.*$/s, ""))
+    else if (this.reading === "L") this.own.set("path", bytes.toString("latin1").split("\0", 1)[0] ?? "")
     this.fill()
     return bytes.length
   }
