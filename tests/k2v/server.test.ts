@@ -204,6 +204,15 @@ test("ReadBatch: conflictsOnly, tombstones, reverse, and what does not fit toget
   refused(await client.search({}), 400, "InvalidRequest")
 })
 
+test("ReadBatch: its results are limited together, since they are in memory until they are sent", async () => {
+  const value = Buffer.alloc(1024 * 1024, "x")
+  assert.equal((await client.insert("heavy", "a", value)).status, 204)
+  const searches = (count: number) =>
+    Array.from({ length: count }, () => ({ partitionKey: "heavy", start: "a", singleItem: true }))
+  assert.equal((await results(searches(10))).length, 10)
+  refused(await client.search(searches(60)), 413, "EntityTooLarge")
+})
+
 test("ReadIndex: exact counts, and the parameters of a listing", async () => {
   const items = ["i1", "i2", "i3"].flatMap(pk => ["a", "b"].map(sk => ({ pk, sk, ct: null, v: base64(pk + sk) })))
   await client.insertBatch(items)

@@ -14,6 +14,8 @@ export const DOCUMENT_LIMITS = {
   bytesMax: 16 * MIB,
   insertsMax: 10_000,
   searchesMax: 1_000,
+  /** The results of all searches of a request, in JSON. */
+  resultsBytesMax: 64 * MIB,
 } as const
 
 const invalid = (message: string) => fail("invalidRequest", { message })

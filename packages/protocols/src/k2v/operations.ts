@@ -68,6 +68,14 @@ const jsonAnswer = (value: unknown): PlainAnswer => ({
 
 const shownKey = (key: ItemKey | undefined): string | null => (key === undefined ? null : textOfObjectKey(key))
 
+type ShownItem = ReturnType<typeof shownItem>
+
+/** Bytes of an item in JSON that do not depend on it. */
+const ITEM_JSON_BYTES = 32
+
+const bytesOfShown = ({ sk, ct, v }: ShownItem): number =>
+  v.reduce((sum, value) => sum + (value?.length ?? 0), ITEM_JSON_BYTES + sk.length + ct.length)
+
 const shownItem = ({ sortKey, context, values }: ItemContent) => ({
   sk: textOfObjectKey(sortKey),
   ct: encodeToken(context),
@@ -189,11 +197,23 @@ async function search({ items, bucket }: K2vCall, asked: Search) {
   }
 }
 
+/** They are in memory together until they are sent. */
+const resultsTooLarge = () =>
+  fail("entityTooLarge", {
+    message: `The results of one ReadBatch have at most ${DOCUMENT_LIMITS.resultsBytesMax} bytes: search for less at a time.`,
+  })
+
 async function readBatch(call: K2vCall): Promise<PlainAnswer> {
   const searches = parseSearches(await call.body(DOCUMENT_LIMITS.bytesMax))
   for (const partition of new Set(searches.map(each => each.partition))) call.require(partition)
   const results: Awaited<ReturnType<typeof search>>[] = []
-  for (const each of searches) results.push(await search(call, each))
+  let bytes = 0
+  for (const each of searches) {
+    const result = await search(call, each)
+    bytes = result.items.reduce((sum, item) => sum + bytesOfShown(item), bytes)
+    if (bytes > DOCUMENT_LIMITS.resultsBytesMax) throw resultsTooLarge()
+    results.push(result)
+  }
   return jsonAnswer(results)
 }
 
