@@ -290,14 +290,19 @@ test(
 )
 
 /** A request of the older protocol by hand; returns its answer. */
-async function asked(Action: string, values: Readonly<Record<string, string>>): Promise<string> {
+async function asked(Action: string, values: Readonly<Record<string, string>>, expected = 200): Promise<string> {
   const client = new Client(parseEndpoint(endpoint), CREDENTIALS, REGION)
   const body = new URLSearchParams({ Action, Version: "2012-11-05", ...values }).toString()
   const headers = { "content-type": "application/x-www-form-urlencoded" }
   const { status, text } = await client.call("POST", { path: "/", headers, body, sign: { service: "sqs" } })
-  assert.equal(status, 200, text)
+  assert.equal(status, expected, text)
   return text
 }
+
+test("the older protocol: names with thousands of parts are refused by name", async () => {
+  const refused = await asked("ListQueues", { [`A${".a".repeat(20_000)}`]: "x" }, 400)
+  assert.match(refused, /<Code>MalformedQueryString<\/Code>/)
+})
 
 test("the older protocol: each answer has a result, even an empty one", async () => {
   const attributes = { "Attribute.1.Name": "VisibilityTimeout", "Attribute.1.Value": "0" }

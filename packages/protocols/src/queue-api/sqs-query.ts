@@ -2,7 +2,7 @@
  * The older protocol of SQS, of clients before 2024: a form or a query with `Action=…` in, XML out. It is translated to and
  * from the JSON protocol. Pure.
  *
- * Refuses  `MalformedQueryString`: a parameter that is given twice, or lists with too many members.
+ * Refuses  `MalformedQueryString`: a parameter that is given twice, names with too many parts, lists with too many members.
  * Source   "AWS Query protocol", Smithy; Amazon SQS API Reference of 2012-11-05.
  */
 import { XML_DECLARATION, XmlWriter } from "@hayloft/base/text/xml-writer.js"
@@ -13,6 +13,8 @@ import { isJsonObject } from "@hayloft/base/json.js"
 
 const NAMESPACE = 'xmlns="http://queue.amazonaws.com/doc/2012-11-05/"'
 const MEMBERS_MAX = 1_000
+/** `SendMessageBatchRequestEntry.1.MessageAttribute.1.Value.StringListValue.1` has seven. */
+const NAME_PARTS_MAX = 10
 /** The path of the service, or of a queue: the number of its account, and its name. */
 const PATH = /^\/(\d{12}\/[^/]+\/?)?$/
 const SIGNATURE = /^X-Amz-/i
@@ -37,7 +39,12 @@ function treeOf(texts: readonly string[]): Branch {
   for (const text of texts) {
     for (const [name, value] of new URLSearchParams(text)) {
       if (SIGNATURE.test(name) || name === "Action" || name === "Version") continue
-      const parts = name.split(".")
+      const parts = name.split(".", NAME_PARTS_MAX + 1)
+      if (parts.length > NAME_PARTS_MAX)
+        throw new SqsRefusal(
+          "MalformedQueryString",
+          `The name of the parameter ${name.slice(0, 100)} has too many parts.`,
+        )
       let at = tree
       for (const part of parts.slice(0, -1)) {
         const next = at.get(part) ?? new Branch()
