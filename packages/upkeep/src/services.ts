@@ -11,6 +11,7 @@ import {
   type CoreSeams,
   type CoreServices,
   type CoreSettings,
+  shownDueTimeMs,
 } from "@hayloft/objects/index.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./backup/metadata-backup.js"
 import { createEncryptJob, type EncryptJob } from "./encrypt/encrypt.js"
@@ -98,7 +99,7 @@ export function createCoreWithJobs(seams: CoreSeams, settings: ServiceSettings):
   const lateWrites = isShared ? new LateWrites(jobClock, tablet, backend.uploads, redundancy) : undefined
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(ofJobs, redundancy, classes, bound, onHints, isShared)
-  const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
+  const usageHistory = new UsageHistory(clock, watched, refuseEarlier, () => shownDueTimeMs({ clock, storeClock }))
   const holdings = new Holdings(usageHistory, features)
   const collector = new Collector(tablet, blocks, retentionOf(settings, pins))
   const ofEncrypt = { ...ofJobs, pins, ingest, keys, compute, redundancy, classes, bound, onHints }

@@ -24,19 +24,31 @@ const DAILY_DAYS = 400
 /** The samples of each hour of a week and of each day, and the one that holds at their beginning. */
 export const HISTORY_SAMPLES_MAX = HOURLY_DAYS * 24 + DAILY_DAYS + 3
 
+/** A sample is noted within its hour: one that is dated so long before is that of a clock that is behind. */
+const BEHIND_MS = 2 * HOUR_MS
+
 const NOTHING: UsageSample = { atMs: -HOUR_MS, objects: 0, bytes: 0 }
 
 const hourOf = (atMs: number): number => Math.floor(atMs / HOUR_MS)
 const dayOf = (atMs: number): number => Math.floor(atMs / DAY_MS)
 
-/** Returns undefined if nothing changes. There is one sample an hour; those of a clock that was ahead are dropped. */
-export function withSample(samples: readonly UsageSample[], sample: UsageSample): readonly UsageSample[] | undefined {
+/**
+ * Returns undefined if nothing changes. There is one sample an hour; those of a clock that was ahead are dropped. `dueMs`: the
+ * time by which samples are old, which does not follow a clock that is ahead.
+ */
+export function withSample(
+  samples: readonly UsageSample[],
+  sample: UsageSample,
+  dueMs = sample.atMs,
+): readonly UsageSample[] | undefined {
   const past = samples.filter(({ atMs }) => hourOf(atMs) <= hourOf(sample.atMs))
   const last = past.at(-1) ?? NOTHING
   const isKnown =
     hourOf(last.atMs) === hourOf(sample.atMs) || (last.objects === sample.objects && last.bytes === sample.bytes)
   if (isKnown) return past.length === samples.length ? undefined : past
-  return thinned([...past, sample], sample.atMs)
+  const all = [...past, sample]
+  const kept = thinned(all, Math.min(dueMs, sample.atMs))
+  return kept.length > HISTORY_SAMPLES_MAX ? thinned(all, sample.atMs) : kept
 }
 
 function thinned(samples: readonly UsageSample[], nowMs: number): readonly UsageSample[] {
@@ -52,14 +64,19 @@ interface BucketUsageSample extends UsageSample {
   readonly bucketId: BucketId
 }
 
-/** Adds a sample to each bucket that there is. Returns those whose history says something else: of this hour it had one. */
-export const noteUsage = command<[samples: readonly BucketUsageSample[]], readonly BucketId[]>({
+/**
+ * Adds a sample to each bucket that there is, unless the clock of the process is behind: that would drop later ones. Returns
+ * those whose history says something else: of this hour it had one. `dueMs`: see `withSample`.
+ */
+export const noteUsage = command<[samples: readonly BucketUsageSample[], dueMs: number], readonly BucketId[]>({
   name: "NoteUsage",
   touches: samples => samples.map(({ bucketId }) => ["usageHistory", usageHistoryRowKey(bucketId)] as const),
-  decide(view, _time, samples) {
+  decide(view, { nowMs }, samples, dueMs) {
+    if (samples.some(({ atMs }) => nowMs - atMs > BEHIND_MS))
+      return { writes: [], result: samples.map(({ bucketId }) => bucketId) }
     const noted = samples.map(sample => ({ sample, samples: samplesOf(view, sample.bucketId) }))
     const writes = noted.flatMap(({ sample: { bucketId, ...sample }, samples: before }) => {
-      const after = before && withSample(before, sample)
+      const after = before && withSample(before, sample, dueMs)
       const key = usageHistoryRowKey(bucketId)
       return after === undefined ? [] : [{ family: "usageHistory" as const, key, value: encodeUsageHistory(after) }]
     })

@@ -37,7 +37,9 @@ async function world(...names: readonly string[]) {
     },
     run: metadata.run.bind(metadata),
   }
-  const process = () => new UsageHistory(clock, counted, async () => undefined)
+  // The store's clock does not follow jumps of the wall clock.
+  const dueTimeMs = (): number => Math.min(BEGIN_MS + clock.monotonicMs(), clock.wallMs())
+  const process = () => new UsageHistory(clock, counted, async () => undefined, dueTimeMs)
   const idOf = async (name: string) => must(await metadata.ask(bucketNamed(parseBucketName(name))), "a bucket").id
   return { metadata, clock, process, idOf, asked, ran }
 }
@@ -141,6 +143,32 @@ test("a full store goes on without the samples of an hour; other failures are tr
   assert.deepEqual(await shown(it, history, "photos"), [[1, 1]])
 })
 
+test("a clock that is ahead or behind for a while drops no samples", async () => {
+  for (const jumpMs of [500 * 24 * HOUR_MS, -500 * 24 * HOUR_MS]) {
+    const it = await world("photos")
+    const history = it.process()
+    for (let hour = 0; hour < 3; hour += 1) {
+      await put(it, "photos")
+      await settle(history)
+      await it.clock.advance(HOUR_MS)
+    }
+    it.clock.jumpWall(jumpMs)
+    // Decisions are not dated before the time that is confirmed.
+    it.metadata.setEarliestTime(BEGIN_MS + 3 * HOUR_MS)
+    await put(it, "photos")
+    await settle(history)
+    it.clock.jumpWall(-jumpMs)
+    await it.clock.advance(HOUR_MS)
+    await settle(history)
+    assert.deepEqual(await shown(it, history, "photos"), [
+      [0, 1],
+      [1, 2],
+      [2, 3],
+      [4, 4],
+    ])
+  }
+})
+
 test("the history of a bucket goes with it, and nothing is noted of one that is gone", async () => {
   const it = await world("photos")
   const history = it.process()
@@ -151,9 +179,9 @@ test("the history of a bucket goes with it, and nothing is noted of one that is 
   await remove()
   await it.metadata.run(closeBucket(bucketId))
   const sample = { bucketId, atMs: BEGIN_MS + 5 * HOUR_MS, objects: 9, bytes: 9 }
-  await it.metadata.run(noteUsage([sample]))
+  await it.metadata.run(noteUsage([sample], sample.atMs))
   assert.equal((await history.of(bucketId)).length, 1)
   await it.metadata.run(dropBucket(bucketId))
-  await it.metadata.run(noteUsage([sample]))
+  await it.metadata.run(noteUsage([sample], sample.atMs))
   assert.equal(it.metadata.rows("usageHistory"), 0)
 })

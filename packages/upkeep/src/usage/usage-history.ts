@@ -46,6 +46,8 @@ export class UsageHistory implements Job {
     private readonly clock: Pick<Clock, "wallMs" | "monotonicMs">,
     private readonly metadata: Pick<Metadata, "ask" | "run">,
     private readonly prepare: () => Promise<void>,
+    /** The time by which samples are old: a wall clock that is ahead for a while drops none. Undefined: none is old. */
+    private readonly dueTimeMs: () => number | undefined,
   ) {}
 
   progress(): string {
@@ -97,7 +99,8 @@ export class UsageHistory implements Job {
     const samples = sizes.flatMap(({ id, objects, bytes }) =>
       id === undefined ? [] : [{ bucketId: id, atMs, objects, bytes }],
     )
-    for (const bucketId of await this.metadata.run(noteUsage(samples))) this.nextNoted.delete(bucketId)
+    const dueMs = this.dueTimeMs() ?? 0
+    for (const bucketId of await this.metadata.run(noteUsage(samples, dueMs))) this.nextNoted.delete(bucketId)
   }
 
   private async begin(hour: number, atMs: number): Promise<Round> {
