@@ -2,9 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { until } from "@hayloft/base/seams/clock/testing-until.js"
-import { fail, isFailure } from "@hayloft/base/failures.js"
+import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseAdminTokenId } from "@hayloft/base/ids.js"
-import type { Command } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -20,18 +19,9 @@ const ROOT_KEY = {
   createdMs: 1,
 }
 
-class FillableMetadata extends MemoryMetadata {
-  isFull = false
-
-  override async run<Result>(command: Command<Result>): Promise<Result> {
-    if (this.isFull && command.grows) throw fail("deviceFull")
-    return super.run(command)
-  }
-}
-
 function world() {
   const clock = new SimClock()
-  const metadata = new FillableMetadata()
+  const metadata = new MemoryMetadata()
   const prepared = { times: 0 }
   const prepare = async () => void (prepared.times += 1)
   const open = (seed: number) => openAdminTokens(clock, new SimRandom(seed), metadata, prepare)

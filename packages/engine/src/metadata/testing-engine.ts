@@ -39,6 +39,8 @@ export class MemoryMetadata implements Metadata {
   incarnations: Incarnations = soleProcess(parseIncarnation(1))
   /** Called before each command is decided. */
   before: (name: string) => void | Promise<void> = () => undefined
+  /** The disks have no space for rows that grow. */
+  isFull = false
   /** The next command of this name is logged, and not acknowledged; from then on nothing is decided, until `recover`. */
   haltAt: string | undefined
   private logged: (() => void) | undefined
@@ -82,6 +84,7 @@ export class MemoryMetadata implements Metadata {
   }
 
   async run<Result>(command: Command<Result>): Promise<Result> {
+    if (this.isFull && command.grows) throw fail("deviceFull")
     await Promise.resolve()
     await this.before(command.name)
     if (this.logged) throw fail("deviceFailed", { message: "the metadata log failed; writes are halted" })

@@ -174,6 +174,16 @@ test("a paused queue accepts or delivers nothing, and goes on as it was", async 
   assert.deepEqual(await world.bodies("q"), ["during"])
 })
 
+test("a full store accepts no messages, and a queue that was paused goes on being emptied", async () => {
+  const world = await opened("q")
+  await world.add("q", "before")
+  await world.queues.change(named("q"), { isPausedOut: true })
+  world.metadata.isFull = true
+  await assert.rejects(world.add("q", "refused"), { kind: "deviceFull" })
+  await world.queues.change(named("q"), { isPausedOut: false })
+  assert.deepEqual(await world.bodies("q"), ["before"])
+})
+
 test("messages of an emptied or removed queue are gone, those on the way too, and their rows go with a pass", async () => {
   for (const isEmptied of [true, false]) {
     const world = await opened("q", "other")

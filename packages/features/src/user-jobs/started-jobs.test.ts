@@ -3,7 +3,6 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { parseJobId } from "@hayloft/base/ids.js"
-import type { Command } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -58,19 +57,9 @@ class Numbers implements ItemWork<number> {
   }
 }
 
-/** Metadata on disks that may be full. */
-class FillableMetadata extends MemoryMetadata {
-  isFull = false
-
-  override async run<Result>(command: Command<Result>): Promise<Result> {
-    if (this.isFull && command.grows) throw fail("deviceFull")
-    return super.run(command)
-  }
-}
-
 function world(count = 250) {
   const clock = new SimClock()
-  const metadata = new FillableMetadata()
+  const metadata = new MemoryMetadata()
   const numbers = new Numbers(count)
   const works: FollowedWork[] = []
   const offsetMs = clock.wallMs() - clock.monotonicMs()
