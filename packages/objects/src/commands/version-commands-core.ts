@@ -407,13 +407,18 @@ export const setAttributes = command<[address: VersionAddress, to: SetAttributes
   },
 })
 
-/** Changes the lock of a version. Throws `noObjectLock`, and as `requireVersion`. */
+/**
+ * Changes the lock of a version. `releases` returns true for a change after which the version may be deleted: a full store has
+ * to make that. Throws `noObjectLock`, and as `requireVersion`.
+ */
 const changeLock = <Change>(
   name: string,
+  releases: (to: Change) => boolean,
   change: (lock: VersionLock | undefined, to: Change, nowMs: number) => VersionLock,
 ) =>
   command<[address: VersionAddress, to: Change], void>({
     name,
+    grows: (_address, to) => !releases(to),
     touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
     decide(view, time, { bucketId, key, versionId }, to) {
       const { lock, versioning } = requireBucket(view, bucketId)
@@ -435,14 +440,17 @@ interface SetRetention extends Removing {
 }
 
 /** Throws `objectLocked`, `retentionIsOver`. */
-export const setRetention = changeLock<SetRetention>("SetRetention", (lock, { retention, ...removing }, nowMs) =>
-  withRetention(lock, retention, { ...removing, nowMs }),
+export const setRetention = changeLock<SetRetention>(
+  "SetRetention",
+  ({ retention }) => retention === undefined,
+  (lock, { retention, ...removing }, nowMs) => withRetention(lock, retention, { ...removing, nowMs }),
 )
 
-export const setLegalHold = changeLock<boolean>("SetLegalHold", (lock, legalHold) => ({
-  retention: lock?.retention,
-  legalHold,
-}))
+export const setLegalHold = changeLock<boolean>(
+  "SetLegalHold",
+  legalHold => !legalHold,
+  (lock, legalHold) => ({ retention: lock?.retention, legalHold }),
+)
 
 /**
  * The version that a request names; it must be an object. Throws `noSuchKey` (with the marker's id if the latest
