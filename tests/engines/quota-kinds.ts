@@ -24,6 +24,9 @@ import {
 import { ownerForQuota } from "@hayloft/features/quotas/quotas.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
+/** Samples are dated after all decisions: earlier ones would be those of a clock that is behind, and not noted. */
+const HOURS_FROM = 1_000_000
+
 const settingOf = (scene: Scene) => ({
   limits: scene.oneIn(5)
     ? undefined
@@ -79,8 +82,9 @@ export const QUOTA_COMMANDS: readonly PlayKind[] = [
       { objects: 1, bytes: 5 },
       { objects: 2, bytes: 9 },
     ])
-    const atMs = scene.pick([1, 2, 30, 500]) * HOUR_MS
-    return noteUsage([scene.bucketId(), scene.bucketId()].map(bucketId => ({ bucketId, atMs, ...sizes })))
+    const atMs = (HOURS_FROM + scene.pick([1, 2, 30, 500])) * HOUR_MS
+    const samples = [scene.bucketId(), scene.bucketId()].map(bucketId => ({ bucketId, atMs, ...sizes }))
+    return noteUsage(samples, scene.pick([0, atMs]))
   }),
   commandKind("FreezeUpload", 2, scene => freezeUpload(scene.uploadAddress(), scene.actor.own, scene.oneIn(2))),
 ]
