@@ -89,7 +89,7 @@ export interface AuditSeams {
   readonly clock: Pick<Clock, "wallMs" | "alarm">
   readonly random: Random
   readonly log: Log
-  /** The time by which records are old: a wall clock that is ahead for a while removes none. Undefined: none is removed. */
+  /** The time by which records are old: a wall clock that is ahead for a while removes none. Undefined: none is old. */
   readonly dueTimeMs: () => number | undefined
 }
 
@@ -138,9 +138,8 @@ export class AuditLog {
   }
 
   private async dropOld(): Promise<void> {
-    const nowMs = this.seams.dueTimeMs()
-    if (nowMs === undefined) return
-    const beforeMs = nowMs - AUDIT_LIMITS.keepMs
+    // The limit of their number holds also while none is old.
+    const beforeMs = (this.seams.dueTimeMs() ?? 0) - AUDIT_LIMITS.keepMs
     const old = await this.directory.ask(oldAudit(beforeMs))
     const queued = await this.directory.ask(oldQueued(beforeMs, AUDIT_LIMITS.countMax))
     if (old.length === 0 && queued.length === 0) return
