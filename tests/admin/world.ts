@@ -39,8 +39,6 @@ interface NodeOptions {
 
 export class ConsoleWorld {
   readonly clock = new SimClock(NOW_MS)
-  /** The store's clock does not follow jumps of the wall clock. */
-  private readonly dueTimeMs = (): number => Math.min(NOW_MS + this.clock.monotonicMs(), this.clock.wallMs())
   readonly store = new FakeStore()
   readonly policies = new Map<string, NamedPolicy>()
   private nodes = 0
@@ -69,7 +67,7 @@ export class ConsoleWorld {
     }
     const prepare = async (): Promise<void> => undefined
     const tokens = openAdminTokens(clock, random, metadata, prepare)
-    const sources = { accounts, tokens, operatorToken, prepare, dueTimeMs: this.dueTimeMs }
+    const sources = { accounts, tokens, operatorToken, prepare, dueTimeMs: this.clock.dueTimeMs }
     const sessions = openConsoleSessions({ clock, random, masterKeys }, metadata, sources)
     const policyOfBucket = ({ name }: Bucket) => this.policies.get(name)
     const links = linksOf(accounts, clock, this.s3Endpoint)

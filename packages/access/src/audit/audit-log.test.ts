@@ -24,11 +24,8 @@ function world() {
   const clock = new SimClock()
   const metadata = new MemoryMetadata()
   const telemetry = new SimTelemetry()
-  const startMs = clock.wallMs()
-  // The store's clock does not follow jumps.
-  const dueTimeMs = () => Math.min(startMs + clock.monotonicMs(), clock.wallMs())
   const open = (seed: number) => {
-    const seams = { clock, random: new SimRandom(seed), log: telemetry.log, dueTimeMs }
+    const seams = { clock, random: new SimRandom(seed), log: telemetry.log, dueTimeMs: clock.dueTimeMs }
     return openAuditLog(seams, metadata, async () => undefined)
   }
   return { clock, metadata, telemetry, open }

@@ -15,14 +15,11 @@ const { storeMs, followMs, retryMsMax, keepMs, pruneMs } = EVENT_ROW_LIMITS
 function world() {
   const clock = new SimClock(1_700_000_000_000)
   const metadata = new MemoryMetadata()
-  const offsetMs = clock.wallMs() - clock.monotonicMs()
-  // The store's clock does not follow jumps of the wall clock.
-  const dueTimeMs = (): number => Math.min(offsetMs + clock.monotonicMs(), clock.wallMs())
   const start = (node: string, seed: number) => {
     const events = new Events(clock, new SimRandom(seed), () => node)
     const telemetry = new SimTelemetry()
     const log = events.logging(telemetry.log, fields => fields)
-    events.use({ metadata, prepare: async () => undefined, dueTimeMs })
+    events.use({ metadata, prepare: async () => undefined, dueTimeMs: clock.dueTimeMs })
     const stop = new AbortController()
     const ended = events.run(stop.signal)
     const end = async () => {

@@ -28,7 +28,7 @@ function world() {
   const clock = new SimClock()
   const telemetry = new SimTelemetry()
   const metadata = new MemoryMetadata()
-  const seams = { clock, random: new SimRandom(1), log: telemetry.log, dueTimeMs: () => clock.wallMs() }
+  const seams = { clock, random: new SimRandom(1), log: telemetry.log, dueTimeMs: clock.dueTimeMs }
   const log = openAuditLog(seams, metadata, async () => undefined)
   const begin = (target: string) => {
     const caller = { kind: "operator", id: "", name: "", address: "::1" } as const

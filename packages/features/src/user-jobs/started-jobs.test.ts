@@ -62,12 +62,10 @@ function world(count = 250) {
   const metadata = new MemoryMetadata()
   const numbers = new Numbers(count)
   const works: FollowedWork[] = []
-  const offsetMs = clock.wallMs() - clock.monotonicMs()
-  // The store's clock does not follow jumps of the wall clock.
-  const dueTimeMs = (): number => Math.min(offsetMs + clock.monotonicMs(), clock.wallMs())
   const process = (seed: number): StartedJobs => {
     const { log } = new SimTelemetry()
     const random = new SimRandom(seed)
+    const { dueTimeMs } = clock
     const jobs = new StartedJobs({ clock, random, log, metadata, prepare: async () => undefined, dueTimeMs })
     const open = async ({ kind }: { readonly kind: string }) => {
       if (kind !== "numbers") throw fail("invalidArgument", { message: "no such kind" })

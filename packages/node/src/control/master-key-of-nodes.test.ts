@@ -90,7 +90,7 @@ class Node {
     const node = { name: parseNodeName(name), incarnations: () => rows.incarnations }
     const { accounts } = this.access
     this.rotation = new MasterKeyRotation(
-      { clock, random, log, dueTimeMs: () => clock.wallMs() },
+      { clock, random, log, dueTimeMs: clock.dueTimeMs },
       { records, epochs: this.epochs, keys, accounts, devices, node },
     )
     const others = (): readonly Node[] => [...world.nodes.values()].filter(each => each !== this)

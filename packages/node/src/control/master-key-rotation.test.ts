@@ -31,14 +31,10 @@ class World {
   readonly machine = new StartMachine()
   readonly metadata = new MemoryMetadata()
   readonly clock = new SimClock()
-  private readonly startMs = this.clock.wallMs()
   /** Processes have random numbers of their own. */
   private opened = 0
   /** Commands until the process ends. */
   commandsLeft = Infinity
-
-  /** The store's clock does not follow jumps of the wall clock. */
-  readonly dueTimeMs = (): number => Math.min(this.startMs + this.clock.monotonicMs(), this.clock.wallMs())
 
   async open(files: MasterKeyFiles, requested = config) {
     const { clock } = this
@@ -76,7 +72,7 @@ class World {
       if (this.commandsLeft <= 0) throw new Error("the process has ended")
       return accounts.resealKeys(start)
     }
-    const seams = { clock, random, log, dueTimeMs: this.dueTimeMs }
+    const seams = { clock, random, log, dueTimeMs: clock.dueTimeMs }
     const rotation = new MasterKeyRotation(seams, { ...parts, accounts: { resealKeys } })
     await accounts.ensureRoot()
     return {

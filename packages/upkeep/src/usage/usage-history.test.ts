@@ -37,9 +37,7 @@ async function world(...names: readonly string[]) {
     },
     run: metadata.run.bind(metadata),
   }
-  // The store's clock does not follow jumps of the wall clock.
-  const dueTimeMs = (): number => Math.min(BEGIN_MS + clock.monotonicMs(), clock.wallMs())
-  const process = () => new UsageHistory(clock, counted, async () => undefined, dueTimeMs)
+  const process = () => new UsageHistory(clock, counted, async () => undefined, clock.dueTimeMs)
   const idOf = async (name: string) => must(await metadata.ask(bucketNamed(parseBucketName(name))), "a bucket").id
   return { metadata, clock, process, idOf, asked, ran }
 }

@@ -55,6 +55,7 @@ function stackHere(): Error | undefined {
 
 export class SimClock implements Clock {
   #nowMs = 0
+  readonly #startMs: number
   #wallOffsetMs: number
   #sleepers: Sleeper[] = []
   #driven = false
@@ -62,6 +63,7 @@ export class SimClock implements Clock {
   #endsOfTurn = 0
 
   constructor(wallStartMs: number = WALL_START_MS) {
+    this.#startMs = wallStartMs
     this.#wallOffsetMs = wallStartMs
   }
 
@@ -72,6 +74,9 @@ export class SimClock implements Clock {
   monotonicMs(): number {
     return this.#nowMs
   }
+
+  /** The time by which jobs remove what has come due: the store's clock, which does not follow jumps, or the wall clock. */
+  readonly dueTimeMs = (): number => Math.min(this.#startMs + this.#nowMs, this.wallMs())
 
   /** The number of pending sleeps; 0 once everything has ended. */
   get sleepers(): number {
