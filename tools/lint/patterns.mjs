@@ -1,5 +1,5 @@
 /**
- * Rule: regular expressions take linear time, also for a text that was made to be slow.
+ * Rule: regular expressions take time in proportion to the length of the text, whatever the text is.
  *
  * One such as `/\/+$/` takes the square of the length of its text, since it is tried again from each character: a request
  * with a million slashes keeps the thread busy for an hour. Source: https://github.com/RunDevelopment/scslre, "Trade" and "Move".

@@ -113,10 +113,7 @@ interface Sources {
   readonly operatorToken: string
   /** Resolves once the devices refuse releases that do not know sign-outs. */
   readonly prepare: () => Promise<void>
-  /**
-   * The time by which sessions have ended for ever: a wall clock that is ahead for a while brings none back. Undefined: none
-   * has.
-   */
+  /** The time by which sessions have ended permanently: a wall clock that is ahead for a while ends none. Undefined: none has. */
   readonly dueTimeMs: () => number | undefined
 }
 

@@ -134,7 +134,7 @@ export const restoreKmsKey = command<[key: KmsKeyRecord], void>({
   },
 })
 
-/** A full store must be able to refuse a key, and to keep one that would be deleted there. */
+/** On a full store a key can be disabled, and kept from its deletion, which would go on there. */
 const ON_FULL_STORES: readonly KeyChange["kind"][] = ["disable", "scheduleDeletion", "cancelDeletion", "stopRotation"]
 
 /** Throws `noSuchKmsKey` and what `changeKey` throws. */

@@ -6,6 +6,7 @@ import { parseBucketPolicy, type ActionScope } from "./bucket-policy.js"
 import type { AccessPolicy, AccessPolicyKind } from "./contract.js"
 import { parseIpAddress } from "./ip-range.js"
 import { POLICY_LIMITS, policyCharacters } from "./limits.js"
+import { patternOf } from "./pattern.js"
 import { parseAccessPolicy } from "./parse-access-policy.js"
 
 const ALLOW = { Effect: "Allow", Action: "s3:GetObject", Resource: "arn:aws:s3:::photos/*" }
@@ -353,7 +354,7 @@ test("deep nesting and long strings are refused safely", () => {
   }
 })
 
-test("condition keys and addresses are read at once, whatever characters they repeat", () => {
+test("condition keys, addresses and patterns are read at once, whatever characters they repeat", () => {
   const key = `${"/".repeat(5_000)}:${"1".repeat(5_000)}:`
   const text = document({ ...EVERYBODY, Condition: { StringLike: { [key]: "a" } } })
   assert.match(
@@ -361,6 +362,9 @@ test("condition keys and addresses are read at once, whatever characters they re
     /invalid condition key/,
   )
   assert.equal(parseIpAddress(`${"%".repeat(1_000_000)}\n`), undefined)
+  const openings = "${".repeat(500_000)
+  assert.ok(patternOf(openings, { variables: false, wildcards: true }) !== undefined)
+  assert.equal(patternOf(openings, { variables: true, wildcards: true }), undefined)
 })
 
 const ACTIONS: ReadonlyMap<string, ActionScope> = new Map([

@@ -1,4 +1,4 @@
-/** Ends of texts that clients send. Patterns such as `/\/+$/` take the square of a text's length: one request would hang. */
+/** Removes characters from the ends of texts. Patterns such as `/\/+$/` take the square of a text's length: one request would hang. */
 
 /** Removes those of these characters with which the text ends. */
 export function withoutTrailing(text: string, characters: string): string {

@@ -197,7 +197,7 @@ async function search({ items, bucket }: K2vCall, asked: Search) {
   }
 }
 
-/** They are in memory together until they are sent. */
+/** All results of a request are in memory until its answer is sent. */
 const resultsTooLarge = () =>
   fail("entityTooLarge", {
     message: `The results of one ReadBatch have at most ${DOCUMENT_LIMITS.resultsBytesMax} bytes: search for less at a time.`,

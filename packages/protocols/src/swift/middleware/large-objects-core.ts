@@ -60,7 +60,7 @@ export const md5Of = (bytes: Uint8Array | string): string => digestOf(bytes).toS
 const base64Of = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
 const pathOf = ({ container, key }: Place): string => `/${container}/${key}`
 
-/** A text without blanks at its ends. */
+/** The text has no blanks at its ends. */
 const RANGE = /^(\d{0,15})\s*-\s*(\d{0,15})$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
