@@ -304,6 +304,11 @@ test("the older protocol: names with thousands of parts are refused by name", as
   assert.match(refused, /<Code>MalformedQueryString<\/Code>/)
 })
 
+test("the older protocol: a form of more parameters than any operation has is refused", async () => {
+  const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, at) => [`Tag.${at}.Key`, "x"]))
+  assert.match(await asked("ListQueues", many, 400), /more than 10000 parameters/)
+})
+
 test("the older protocol: each answer has a result, even an empty one", async () => {
   const attributes = { "Attribute.1.Name": "VisibilityTimeout", "Attribute.1.Value": "0" }
   await asked("CreateQueue", { QueueName: "old", ...attributes, "Tag.1.Key": "a", "Tag.1.Value": "b" })

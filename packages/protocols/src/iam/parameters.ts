@@ -6,6 +6,7 @@
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { Tags } from "@hayloft/base/tags.js"
+import { formParameters } from "../http/index.js"
 
 const MEMBERS_MAX = 1_000
 /** Parameters that every request may have in addition to its action's own. */
@@ -20,7 +21,7 @@ export class Parameters {
   /** A query and a form; in both `+` is a blank. Throws `invalidArgument`. */
   constructor(query: string, form: string) {
     for (const text of [query, form]) {
-      for (const [name, value] of new URLSearchParams(text)) {
+      for (const [name, value] of formParameters(text)) {
         if (this.values.has(name)) throw invalidIamParameter(`The parameter ${name.slice(0, 100)} is given twice.`)
         this.values.set(name, value)
       }

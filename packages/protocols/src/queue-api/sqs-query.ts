@@ -6,7 +6,7 @@
  * Source   "AWS Query protocol", Smithy; Amazon SQS API Reference of 2012-11-05.
  */
 import { XML_DECLARATION, XmlWriter } from "@hayloft/base/text/xml-writer.js"
-import type { PlainAnswer } from "../http/index.js"
+import { formParameters, type PlainAnswer } from "../http/index.js"
 import { olderErrorOf, SqsRefusal, type QueueError } from "./failures.js"
 import type { SqsResult } from "./sqs-operations.js"
 import { isJsonObject } from "@hayloft/base/json.js"
@@ -24,11 +24,11 @@ class Branch extends Map<string, Branch | string> {}
 
 const isBranch = (value: Branch | string | undefined): value is Branch => value instanceof Branch
 
-/** The name of an operation in a request of this protocol; undefined: it is none. */
+/** The name of an operation in a request of this protocol; undefined: it is none. Throws `invalidArgument`. */
 export function olderOperationOf(rawPath: string, rawQuery: string, form: string): string | undefined {
   if (!PATH.test(rawPath)) return undefined
   for (const text of [form, rawQuery.replaceAll("+", "%2B")]) {
-    const action = new URLSearchParams(text).get("Action")
+    const action = formParameters(text).get("Action")
     if (action !== null) return action
   }
   return undefined
@@ -37,7 +37,7 @@ export function olderOperationOf(rawPath: string, rawQuery: string, form: string
 function treeOf(texts: readonly string[]): Branch {
   const tree = new Branch()
   for (const text of texts) {
-    for (const [name, value] of new URLSearchParams(text)) {
+    for (const [name, value] of formParameters(text)) {
       if (SIGNATURE.test(name) || name === "Action" || name === "Version") continue
       const parts = name.split(".", NAME_PARTS_MAX + 1)
       if (parts.length > NAME_PARTS_MAX)
