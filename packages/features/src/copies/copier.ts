@@ -363,7 +363,7 @@ export class BucketCopier {
     while (this.underWay.size < COPIES_LIMITS.keysConcurrent && clock.monotonicMs() >= this.nextStartMs) {
       const taken = this.window.take()
       if (taken === undefined) return
-      this.keepRate(taken)
+      this.keepRate(this.expectedBytes(taken))
       const sending: Promise<void> = this.send(taken, this.window, this.ending.signal).finally(() => {
         this.underWay.delete(sending)
         this.parts.wake()
@@ -372,12 +372,17 @@ export class BucketCopier {
     }
   }
 
-  private keepRate({ changes }: Taken<Item, ObjectKey>): void {
+  /** Returns the bytes that the log says of what was taken; while a bucket is filled, sizes are known only once objects are sent. */
+  private expectedBytes({ changes }: Taken<Item, ObjectKey>): number {
+    const sent = this.bucket.versioning === "enabled" ? changes : changes.slice(-1)
+    return sent.reduce((sum, { logged }) => sum + (logged?.sizeBytes ?? 0), 0)
+  }
+
+  /** The next key begins once these bytes could be sent. */
+  private keepRate(bytes: number): void {
     const { bytesPerSecond } = this.setting
     if (bytesPerSecond === undefined) return
-    const nowMs = this.parts.clock.monotonicMs()
-    const bytes = changes.at(-1)?.logged?.sizeBytes ?? 0
-    this.nextStartMs = Math.max(nowMs, this.nextStartMs) + (bytes / bytesPerSecond) * 1_000
+    this.nextStartMs = Math.max(this.parts.clock.monotonicMs(), this.nextStartMs) + (bytes / bytesPerSecond) * 1_000
   }
 
   /** Never rejects, but for bugs. */
@@ -388,6 +393,7 @@ export class BucketCopier {
   ): Promise<void> {
     const { bucket, setting, isFilling } = this
     const { key } = taken
+    const expectedBytes = this.expectedBytes(taken)
     const changes = taken.changes.flatMap(({ logged }) => (logged === undefined ? [] : [logged]))
     try {
       const sent = await sendKey(this.parts, { bucket, setting, key, changes, isFilling }, signal)
@@ -396,7 +402,7 @@ export class BucketCopier {
       this.totals.removals += sent.removals
       this.totals.bytes += sent.bytes
       if (sent.isLeftOut === true) this.leftOut += 1
-      this.keepSentRate(sent.bytes, isFilling)
+      this.keepRate(Math.max(0, sent.bytes - expectedBytes))
       this.succeed(key)
       window.finish(key, true)
     } catch (error) {
@@ -405,13 +411,6 @@ export class BucketCopier {
       const isDone = await this.noteFailure(key, changes, asFailure(error), signal)
       if (!signal.aborted) window.finish(key, isDone)
     }
-  }
-
-  /** While a bucket is filled, sizes are known only once objects are sent. */
-  private keepSentRate(bytes: number, isFilling: boolean): void {
-    const { bytesPerSecond } = this.setting
-    if (bytesPerSecond === undefined || !isFilling) return
-    this.nextStartMs = Math.max(this.parts.clock.monotonicMs(), this.nextStartMs) + (bytes / bytesPerSecond) * 1_000
   }
 
   private succeed(key: ObjectKey): void {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fail } from "@hayloft/base/failures.js"
-import { objectKeyOfText } from "@hayloft/base/ids.js"
+import { objectKeyOfText, textOfObjectKey } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { noSignal } from "@hayloft/upkeep/repair/testing-repair.js"
@@ -170,6 +170,35 @@ test("each version of a bucket with versions is sent in its order, and a removal
   assert.deepEqual(sizes, [1, 2, 3, "removed", 4])
   await scene.assertCopied("all versions")
 })
+
+for (const isVersioned of [false, true])
+  test(`the rate of a bucket counts all bytes that are sent, ${isVersioned ? "of each version" : "also while it is filled"}`, async () => {
+    const scene = await CopiesScene.open({ isVersioned })
+    const bytesPerSecond = 10_000
+    if (isVersioned) {
+      await scene.set({ bytesPerSecond })
+      await scene.settle()
+    }
+    scene.origin.isUnavailable = isVersioned
+    for (const at of Array(20).keys()) await scene.put(isVersioned ? "a" : `a${at}`, "x".repeat(20_000))
+    await scene.put("last", "1")
+    if (!isVersioned) await scene.set({ bytesPerSecond })
+    const { clock } = scene.world
+    const sent: (readonly [key: string, atMs: number])[] = []
+    scene.origin.after = (kind, key = keyOf("")) => {
+      if (kind === "put") sent.push([textOfObjectKey(key), clock.wallMs()])
+    }
+    scene.origin.isUnavailable = false
+    await scene.settle()
+    const [first] = sent
+    const last = sent.find(([key]) => key === "last")
+    assert.equal(sent.length, 21)
+    assert.ok(first !== undefined && last !== undefined)
+    // A fill knows the sizes of objects once they are sent: those that are sent at a time, at most, are ahead of it.
+    const aheadBytes = isVersioned ? 20_000 : COPIES_LIMITS.keysConcurrent * 20_000
+    assert.ok(last[1] - first[1] >= ((20 * 20_000 - aheadBytes) / bytesPerSecond) * 1_000, JSON.stringify(sent))
+    await scene.assertCopied("all is there")
+  })
 
 test("without deletes removals are not copied", async () => {
   const scene = await CopiesScene.open()
