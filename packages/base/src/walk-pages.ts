@@ -14,3 +14,21 @@ export async function* walkPages<At, Page extends { readonly next?: At | undefin
     at = next
   }
 }
+
+/** Another server's listing may have so many empty pages in a row: a store that lists many removed objects has some. */
+export const EMPTY_PAGES_MAX = 100
+
+/** Yields the pages of another server's listing. Throws what `endless` returns if too many in a row are empty. */
+export async function* walkRemotePages<At, Page extends { readonly next?: At | undefined }>(
+  start: At,
+  read: (at: At) => Soon<Page>,
+  isEmpty: (page: Page) => boolean,
+  endless: () => Error,
+): AsyncGenerator<Page, void> {
+  let empty = 0
+  for await (const page of walkPages(start, read)) {
+    empty = isEmpty(page) ? empty + 1 : 0
+    if (empty > EMPTY_PAGES_MAX) throw endless()
+    yield page
+  }
+}

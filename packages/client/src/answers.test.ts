@@ -56,6 +56,24 @@ async function* waiting(): AsyncGenerator<Uint8Array> {
   await new Promise(() => undefined)
 }
 
+test("a listing that goes on without end is a failure", async () => {
+  let number = 0
+  const endless: RequestListener = (request, response) => {
+    number += 1
+    const next = `<NextContinuationToken>${number}</NextContinuationToken><NextKeyMarker>${number}</NextKeyMarker>`
+    const name = request.url?.includes("versions") === true ? "ListVersionsResult" : "ListBucketResult"
+    const token = request.url?.startsWith("/b") === true ? "" : `<ContinuationToken>${number}</ContinuationToken>`
+    if (number > 1_000) response.destroy()
+    else response.end(`<${name}><IsTruncated>true</IsTruncated>${next}${token}</${name}>`)
+  }
+  await withPeer(endless, {}, async ({ client }) => {
+    const message = "the store returned a listing that has no end"
+    await assert.rejects(client.listBuckets(), { message })
+    await assert.rejects(client.keys("b", "").next(), { message })
+    await assert.rejects(client.versions("b", "").next(), { message })
+  })
+})
+
 test("XML of any form is read in linear time", () => {
   const repeated = 160_000
   const begun = process.cpuUsage()

@@ -62,6 +62,16 @@ export interface BucketEntry {
   readonly createdMs: number
 }
 
+export interface BucketPage {
+  readonly buckets: readonly BucketEntry[]
+  readonly next: string | undefined
+}
+
+export interface VersionPage {
+  readonly versions: readonly ListedVersion[]
+  readonly next: HeaderFields | undefined
+}
+
 const unquote = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "")
 
 /** The ETag of the written object. Without it the store does not say which object it has. */
@@ -177,19 +187,32 @@ const keyOf = (entry: XmlElement, coded: boolean): ListedKey => ({
 
 const isCoded = (root: XmlElement): boolean => textOfChild(root, "EncodingType") === "url"
 
-export function listedVersionsOf(root: XmlElement): readonly ListedVersion[] {
+export function bucketPageOf(root: XmlElement): BucketPage {
+  const entries = childrenNamed(root, "Buckets").flatMap(all => childrenNamed(all, "Bucket"))
+  const token = textOfChild(root, "ContinuationToken")
+  return {
+    buckets: entries.map(entry => ({
+      name: textOfChild(entry, "Name") ?? "",
+      createdMs: timeOf(textOfChild(entry, "CreationDate")),
+    })),
+    next: token === "" ? undefined : token,
+  }
+}
+
+export function versionPageOf(root: XmlElement): VersionPage {
   expectRoot(root, "ListVersionsResult")
-  return root.children
+  const versions = root.children
     .filter(({ name }) => name === "Version" || name === "DeleteMarker")
     .map(entry => ({
       ...keyOf(entry, isCoded(root)),
       versionId: textOfChild(entry, "VersionId") ?? "null",
       isMarker: entry.name === "DeleteMarker",
     }))
+  return { versions, next: nextVersions(root) }
 }
 
 /** Returns where the next page begins; undefined after the last one. */
-export function nextVersions(root: XmlElement): HeaderFields | undefined {
+function nextVersions(root: XmlElement): HeaderFields | undefined {
   if (textOfChild(root, "IsTruncated") !== "true") return undefined
   const key = textOfChild(root, "NextKeyMarker")
   if (key === undefined || key === "")

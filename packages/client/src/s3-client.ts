@@ -21,17 +21,18 @@ import {
   etagOf,
   failureOf,
   headOf,
-  nextVersions,
   listedPageOf,
   remoteFailure,
-  timeOf,
-  listedVersionsOf,
+  bucketPageOf,
+  versionPageOf,
   writtenEtag,
   type BucketEntry,
+  type BucketPage,
   type KeyPage,
   type ListedKey,
   type ListedVersion,
   type ObjectHead,
+  type VersionPage,
 } from "./s3-answers.js"
 import { transactionResults, type TransactionEntry, type TransactionResult } from "./transactions.js"
 import { presignedUrl, signedCall, type S3Access, type OutgoingRequest } from "./signed-call.js"
@@ -41,12 +42,24 @@ import { S3_NAMESPACE, XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import { readXml, textOfChild } from "./xml-reader.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
 import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
-import { walkPages } from "@hayloft/base/walk-pages.js"
+import { walkRemotePages } from "@hayloft/base/walk-pages.js"
 
 export type { ListedKey, ListedVersion, ObjectHead } from "./s3-answers.js"
 
 const ATTEMPTS_MAX = 4
 const BACK_OFF_MS = 200
+/** Yields all pages of a listing. Throws `BrokenAnswer` for one that goes on without end. */
+const allPages = <At, Page extends { readonly next: At | undefined }>(
+  read: (at: At | undefined) => Promise<Page>,
+  listed: (page: Page) => number,
+): AsyncGenerator<Page> =>
+  walkRemotePages<At | undefined, Page>(
+    undefined,
+    read,
+    page => listed(page) === 0,
+    () => new BrokenAnswer("the store returned a listing that has no end"),
+  )
+
 /** S3's limit for one `DeleteObjects`. */
 export const DELETE_KEYS_MAX = 1000
 
@@ -164,17 +177,14 @@ export class S3Client {
 
   async listBuckets(): Promise<readonly BucketEntry[]> {
     const buckets: BucketEntry[] = []
-    let token: string | undefined
-    do {
-      const query: [string, string][] = token === undefined ? [] : [["continuation-token", token]]
-      const root = await this.#document({ method: "GET", query })
-      for (const entry of root.children
-        .filter(child => child.name === "Buckets")
-        .flatMap(all => childrenNamed(all, "Bucket"))) {
-        buckets.push({ name: textOfChild(entry, "Name") ?? "", createdMs: timeOf(textOfChild(entry, "CreationDate")) })
-      }
-      token = textOfChild(root, "ContinuationToken")
-    } while (token !== undefined && token !== "")
+    const pages = allPages<string, BucketPage>(
+      async token => {
+        const query: HeaderFields = token === undefined ? [] : [["continuation-token", token]]
+        return bucketPageOf(await this.#document({ method: "GET", query }))
+      },
+      page => page.buckets.length,
+    )
+    for await (const page of pages) buckets.push(...page.buckets)
     return buckets
   }
 
@@ -370,7 +380,10 @@ export class S3Client {
 
   /** All pages of a listing. */
   pages(bucket: string, prefix: string, delimiter: string): AsyncGenerator<KeyPage> {
-    return walkPages<string | undefined, KeyPage>(undefined, token => this.list(bucket, { prefix, delimiter, token }))
+    return allPages<string, KeyPage>(
+      token => this.list(bucket, { prefix, delimiter, token }),
+      page => page.keys.length + page.prefixes.length,
+    )
   }
 
   /** All keys with a prefix, page by page. */
@@ -380,13 +393,14 @@ export class S3Client {
 
   /** All versions and delete markers with a prefix: by key, and of a key the newest first. */
   async *versions(bucket: string, prefix: string): AsyncGenerator<ListedVersion> {
-    let from: HeaderFields | undefined = []
-    while (from !== undefined) {
-      const query: HeaderFields = [["versions", ""], ["encoding-type", "url"], ["prefix", prefix], ...from]
-      const root = await this.#document({ method: "GET", bucket, query })
-      yield* listedVersionsOf(root)
-      from = nextVersions(root)
-    }
+    const pages = allPages<HeaderFields, VersionPage>(
+      async (from = []) => {
+        const query: HeaderFields = [["versions", ""], ["encoding-type", "url"], ["prefix", prefix], ...from]
+        return versionPageOf(await this.#document({ method: "GET", bucket, query }))
+      },
+      page => page.versions.length,
+    )
+    for await (const page of pages) yield* page.versions
   }
 
   /** Not interruptible, unless it is given a signal: an upload with an unknown id could not be aborted. */

@@ -11,8 +11,7 @@ import type { Bucket, Objects } from "@hayloft/objects/index.js"
 import { COPIES_LIMITS } from "./limits.js"
 import { currentInfoOf, isCopyFor, thereOf, type SendingParts } from "./sending.js"
 import type { CopiesSetting } from "./setting.js"
-import { walkPages } from "@hayloft/base/walk-pages.js"
-import type { OriginListing } from "../remote-buckets/index.js"
+import { originPages } from "../remote-buckets/index.js"
 
 interface FillingParts extends SendingParts {
   readonly objects: Pick<Objects, "get" | "parts" | "list">
@@ -65,10 +64,7 @@ export class Filling {
     const origin = this.parts.originOf(setting)
     const { filledPerPage: max, keysConcurrent } = COPIES_LIMITS
     const request = { prefix: "", delimiter: "", after: this.after, max }
-    const pages = walkPages<string | undefined, OriginListing>(undefined, token =>
-      origin.list({ ...request, token }, signal),
-    )
-    for await (const { entries } of pages) {
+    for await (const { entries } of originPages(origin, request, signal)) {
       const found = entries.flatMap(entry => (entry.kind === "object" ? [entry.key] : []))
       const others = found.filter(key => !keys.has(key) && (upTo === undefined || key <= upTo))
       await mapBounded(others, keysConcurrent, async key => {

@@ -6,13 +6,13 @@
  * Limits    A page asks the remote for one page, and for more only where pending deletions hide its entries. It looks at
  *           `PENDING_MAX` pending writes, and so may have fewer entries than asked for although others follow.
  */
-import { fail } from "@hayloft/base/failures.js"
 import type { CacheSpace } from "@hayloft/base/ids.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { ListedObject, Objects } from "@hayloft/objects/index.js"
 import type { RemoteCache } from "./cache.js"
 import type { Origin, OriginEntry, RemoteListEntry, RemoteListPage, RemoteListRequest } from "./contract.js"
+import { originPages, placeOfOriginEntry } from "./origin-pages.js"
 import { keyOfVersion, latestOf, type RemoteVersion } from "./versions.js"
 
 const PAGE = 1_000
@@ -94,18 +94,17 @@ async function* remoteOf(
   { prefix, delimiter, after, max }: Asked,
   signal: AbortSignal,
 ): AsyncGenerator<Listed> {
-  let token: string | undefined
-  do {
-    // One more says whether there is another page.
-    const page = await origin.list({ prefix, delimiter, after, max: Math.min(PAGE, max + 1), token }, signal)
-    for (const entry of page.entries) {
-      const at = entry.kind === "prefix" ? entry.prefix : entry.key
-      if (isBehind(at, after, entry.kind === "prefix")) yield listedOf(entry)
+  // One more says whether there is another page.
+  const request = { prefix, delimiter, after, max: Math.min(PAGE, max + 1) }
+  let last = after
+  for await (const { entries } of originPages(origin, request, signal)) {
+    for (const entry of entries) {
+      const at = placeOfOriginEntry(entry)
+      if (!isBehind(at, last, entry.kind === "prefix")) continue
+      last = at
+      yield listedOf(entry)
     }
-    if (page.next !== undefined && page.next === token)
-      throw fail("remoteRefused", { message: "The remote's listing goes on where it has begun." })
-    token = page.next
-  } while (token !== undefined)
+  }
 }
 
 function listedOf(entry: OriginEntry): Listed {

@@ -95,6 +95,26 @@ test("deletions of all that the remote's pages show do not end the listing", asy
   assert.deepEqual(await scene.list({ max: 3 }), ["k55", "k56", "k57", "k58", "k59"])
 })
 
+test("a remote whose listing goes on without end is refused", async () => {
+  const scene = await RemoteScene.open(BACK)
+  const object = { kind: "object", key: objectKeyOfText("a"), etag: "", sizeBytes: 0, lastModifiedMs: 0 } as const
+  let pages = 0
+  for (const [entries, tokens] of [
+    [[], 1],
+    [[], 2],
+    [[], Infinity],
+    [[object], 2],
+  ] as const) {
+    pages = 0
+    scene.origin.list = async () => {
+      pages += 1
+      assert.ok(pages < 1_000)
+      return { entries, next: String(pages % tokens) }
+    }
+    await scene.refuses(scene.run(scene.listing()), "remoteRefused")
+  }
+})
+
 /** Returns what a reader of the bucket finds: keys and common prefixes. */
 function expected(keys: readonly string[], prefix: string, delimiter: string, after: string): readonly string[] {
   const found = new Set<string>()

@@ -12,6 +12,7 @@ import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Conditions, ContentHeaders, UserMetadata } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Origin, OriginEntry, OriginListing, OriginObject, OriginRange, OriginUpload } from "./contract.js"
+import { placeOfOriginEntry } from "./origin-pages.js"
 import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 
 const PARTS_CONCURRENT = 4
@@ -114,8 +115,8 @@ export class S3Origin implements Origin {
         .map(({ key, ...rest }): OriginEntry => ({ kind: "object", key: this.keyOf(key), ...rest })),
       ...page.prefixes.map((found): OriginEntry => ({ kind: "prefix", prefix: this.textOf(found) })),
     ]
-    const placeOf = (entry: OriginEntry): string => (entry.kind === "prefix" ? entry.prefix : entry.key)
-    return { entries: entries.sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1)), next: page.next }
+    const isBefore = (a: OriginEntry, b: OriginEntry): boolean => placeOfOriginEntry(a) < placeOfOriginEntry(b)
+    return { entries: entries.sort((a, b) => (isBefore(a, b) ? -1 : 1)), next: page.next }
   }
 
   put(key: ObjectKey, upload: OriginUpload, signal: AbortSignal): Promise<{ readonly etag: string }> {
