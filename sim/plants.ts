@@ -245,9 +245,9 @@ export const PLANTS: readonly Plant[] = [
     bug: "lifecycle counts days by the wall clock",
     edits: [
       {
-        file: "packages/features/src/lifecycle/lifecycle-job.ts",
-        find: "Math.min(storeClock.shownMs, clock.wallMs())",
-        put: "Math.max(storeClock.shownMs, clock.wallMs())",
+        file: "packages/objects/src/due-time.ts",
+        find: "Math.min(clockMs, clock.wallMs())",
+        put: "Math.max(clockMs, clock.wallMs())",
       },
     ],
     scenario: "lifecycle and clocks",

@@ -16,9 +16,9 @@ const plant = (bug: string, caughtBy: readonly CheckName[], ...edits: readonly E
 
 export const AGING_PLANTS: readonly Plant[] = [
   plant("a node judges by its wall clock", ["dueStays", "lockedStays"], {
-    file: "packages/features/src/lifecycle/lifecycle-job.ts",
-    find: "Math.min(storeClock.shownMs, clock.wallMs())",
-    put: "Math.max(storeClock.shownMs, clock.wallMs())",
+    file: "packages/objects/src/due-time.ts",
+    find: "Math.min(clockMs, clock.wallMs())",
+    put: "Math.max(clockMs, clock.wallMs())",
   }),
   plant(
     "lifecycle removes versions before their locks end",

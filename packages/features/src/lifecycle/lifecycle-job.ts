@@ -15,7 +15,7 @@ import type { BucketId } from "@hayloft/base/ids.js"
 import { ALL_UPLOADS, NOTHING_REMOVED } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import type { LifecycleCounts, LifecyclePass, LifecycleSlice } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
-import { type Core, endFrozen, type StoreDays, useClass } from "@hayloft/objects/door/index.js"
+import { type Core, endFrozen, shownDueTimeMs, type StoreDays, useClass } from "@hayloft/objects/door/index.js"
 import { mappedArchives } from "../storage-classes/index.js"
 import { expireLatest, expireNoncurrent, expireUpload } from "./expire-commands-core.js"
 import { setStorageClass } from "./move-commands-core.js"
@@ -122,11 +122,11 @@ export class Lifecycle implements Job {
     return pass?.endedMs === undefined || (this.readAt !== undefined && isOver(pass, this.readAt))
   }
 
-  /** The time by which rules are judged: both clocks may be ahead, so the earlier. Undefined: it is unknown. */
+  /** The time by which rules are judged, also while the store's clock is doubtful: a preview removes nothing. Undefined: it is unknown. */
   time(): (LifecycleTime & StoreDays) | undefined {
     const { clock, storeClock } = this.seams
-    const nowMs = Math.min(storeClock.shownMs, clock.wallMs())
-    return nowMs > 0 ? { ...this.settings, nowMs, archives: mappedArchives(this.seams.classes) } : undefined
+    const nowMs = shownDueTimeMs({ clock, storeClock: { shownMs: storeClock.shownMs, isDoubtful: false } })
+    return nowMs === undefined ? undefined : { ...this.settings, nowMs, archives: mappedArchives(this.seams.classes) }
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {

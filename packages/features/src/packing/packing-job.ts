@@ -19,7 +19,7 @@ import { NEVER } from "@hayloft/base/never.js"
 import { lacksSpace } from "@hayloft/base/space/full-disk-core.js"
 import { plural } from "@hayloft/base/text/quantity-text.js"
 import { query } from "@hayloft/engine/metadata/index.js"
-import { type Core, detachSome, type RateBound } from "@hayloft/objects/door/index.js"
+import { type Core, detachSome, shownDueTimeMs, type RateBound } from "@hayloft/objects/door/index.js"
 import { bucketOfRow, rowsOfBucket } from "@hayloft/objects/door/rows.js"
 import { CANDIDATE_LIMITS, candidatesFrom, type PackingCandidate } from "./candidates-core.js"
 import {
@@ -95,9 +95,9 @@ export class PackingJob implements Job {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
-    const { clock, storeClock, encryptsAtRest, metadata } = this.seams
-    const nowMs = Math.min(storeClock.shownMs, clock.wallMs())
-    if (encryptsAtRest || nowMs <= 0 || storeClock.isDoubtful) return "idle"
+    const { clock, encryptsAtRest, metadata } = this.seams
+    const nowMs = shownDueTimeMs(this.seams)
+    if (encryptsAtRest || nowMs === undefined) return "idle"
     if (this.bound.isOver(clock.monotonicMs())) return "throttled"
     if (this.visit === undefined) {
       const isReadable = ({ bucketId }: PackingBucket) => (this.unreadable.get(bucketId) ?? 0) <= nowMs

@@ -11,7 +11,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import type { AccountId } from "@hayloft/base/ids.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import type { Bucket, ObjectServices, VersionEntry } from "@hayloft/objects/contract.js"
-import { versionPages } from "@hayloft/objects/index.js"
+import { dueTimeMs, versionPages } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { walkPages } from "@hayloft/base/walk-pages.js"
@@ -53,12 +53,11 @@ export class AccountReaper implements Job {
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
-    const { clock, storeClock } = this.seams
+    const { clock } = this.seams
     if (this.pass === undefined && clock.monotonicMs() < this.nextPassAtMs) return "idle"
-    // Nothing brings back what goes too early.
-    const clockMs = storeClock.nowMs()
-    if (storeClock.isDoubtful || clockMs === 0) return "idle"
-    this.pass ??= this.reap(Math.min(clockMs, clock.wallMs()) - DELAY_MS)
+    const nowMs = dueTimeMs(this.seams)
+    if (nowMs === undefined) return "idle"
+    this.pass ??= this.reap(nowMs - DELAY_MS)
     const { done } = await this.pass.next()
     if (done !== true && !signal.aborted) return "busy"
     this.pass = undefined

@@ -20,7 +20,7 @@ import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
 import { decodeSwiftSync, encodeSwiftSync, type SwiftSync } from "@hayloft/engine/format/swift/swift-sync.js"
 import { mapBounded, type Job, type StepOutcome, limited } from "@hayloft/base/life/index.js"
 import type { Bucket, ObjectBody, ObjectInfo, ObjectServices } from "@hayloft/objects/contract.js"
-import { segmentsIn, timestampOfInfo, type NotedChange, type ObjectChanges } from "@hayloft/objects/index.js"
+import { dueTimeMs, segmentsIn, timestampOfInfo, type NotedChange, type ObjectChanges } from "@hayloft/objects/index.js"
 import type { OwnRequests } from "../../s3/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -63,7 +63,7 @@ const CONTENT_HEADERS = [
 interface SyncSeams {
   readonly clock: Clock
   /** 0 while it is unknown. */
-  readonly storeClock: { nowMs(): number }
+  readonly storeClock: { nowMs(): number; readonly isDoubtful: boolean }
   readonly random: Random
   readonly changes: ObjectChanges
   readonly services: Pick<ObjectServices, "buckets" | "objects">
@@ -135,7 +135,7 @@ export class ContainerSync implements Job {
 
   /** All changes once: each step is a page of one container. */
   private async *goOver(signal: AbortSignal): AsyncGenerator<void> {
-    const { clock, storeClock, changes: noted } = this.seams
+    const { clock, changes: noted } = this.seams
     let lookedMs = 0
     const looked = async <T>(work: Promise<T>): Promise<T> => {
       const begunMs = clock.monotonicMs()
@@ -148,8 +148,7 @@ export class ContainerSync implements Job {
     for (const bucket of buckets) yield* this.fill(bucket)
     let from: RowKey | undefined
     do {
-      // The earlier of both clocks: one that is ahead forgets nothing.
-      const keptFromMs = Math.min(storeClock.nowMs(), clock.wallMs()) - SYNC_LIMITS.removalsKeptMs
+      const keptFromMs = (dueTimeMs(this.seams) ?? 0) - SYNC_LIMITS.removalsKeptMs
       const { changes, next, nextBucket } = await looked(noted.page(from, keptFromMs, SYNC_LIMITS.changesPerPage))
       const [first] = changes
       const isStuck = first !== undefined && !(await this.end(first.bucketId, changes, signal))
