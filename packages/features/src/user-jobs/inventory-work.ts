@@ -130,12 +130,13 @@ class InventoryWork implements WholeWork {
       ["content-type", "application/octet-stream"],
       [MADE_BY, this.mark],
     ] as const
+    // A bucket that is gone is found before there is an upload.
+    const { bucket } = await this.access()
     const reply = await this.send({ method: "POST", ...this.target, query: [["uploads", ""]], headers })
     const [, id] = UPLOAD_ID.exec(reply.document) ?? []
     assert(id !== undefined, "an upload has an id")
     const about = aboutInventory(this.opened.stored, this.opened.startedMs)
     const table = new TableStream(runOfUpload(id), about)
-    const { bucket } = await this.access()
     this.upload = { id, table, etags: [], pages: this.pages(bucket), isComplete: false }
     return id
   }
