@@ -55,7 +55,7 @@ test("the operator acts as the owner; the holder of a key may do what its polici
   assert.deepEqual([items.length, next, bytes], [3, undefined, 19])
   const outcomes = await Promise.all(items.map(item => asUser.work(item, false)))
   assert.deepEqual(
-    outcomes.map(reason => reason?.split(":")[0]),
+    outcomes.map(reason => (typeof reason === "string" ? reason.split(":")[0] : reason)),
     [undefined, undefined, "AccessDenied"],
   )
   assert.deepEqual(await keys(), ["other/1"])
@@ -97,7 +97,9 @@ test("an object that was replaced since it was listed stays", async () => {
   const job = await work(OPERATOR, { kind: "delete-objects" })
   const [item] = (await job.itemsAfter("", undefined, 100)).items
   assert.ok(item)
-  assert.match((await job.work({ ...item, etag: "0".repeat(32) }, false)) ?? "", /stays as it is/)
+  const outcome = await job.work({ ...item, etag: "0".repeat(32) }, false)
+  assert.ok(typeof outcome === "string")
+  assert.match(outcome, /stays as it is/)
   assert.deepEqual(await keys(), ["a"])
 })
 

@@ -64,6 +64,8 @@ type ItemOutcome =
   | { readonly changing: string }
   /** It is done; something was wrong with it. */
   | { readonly isRepaired: true }
+  /** The store failed at it, and may do so again: the page is tried again, and after some attempts it could not be done. */
+  | { readonly failing: string }
 
 /** A kind of bulk job: reads its items page by page, and works on each. */
 export interface ItemWork<Item, Outcome extends ItemOutcome = ItemOutcome> {

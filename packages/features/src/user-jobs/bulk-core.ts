@@ -189,22 +189,26 @@ function tagDocument(tags: readonly { readonly key: string; readonly value: stri
   return new TextEncoder().encode(xml.toString())
 }
 
+/** The outcome of an item that takes requests: undefined if it is done, or why it could not be. */
+export type RequestOutcome = undefined | string | { readonly failing: string }
+
 /** Statuses of these say that the server failed; but the same request would fail again. */
 const NEVER: ReadonlySet<string> = new Set(["NotImplemented", "RemoteRefused"])
 const NOT_FOUND = 404
 const SERVER_ERROR = 500
 const CONFLICT = 409
 
-/** "done", a reason that stays, or "later": the same request may succeed. */
+/** "done", a reason that stays, "later": the same request may succeed, or `failing`: it may, unless the object is damaged. */
 export function outcomeOf(
   request: BulkRequest,
   { status, code, message }: Pick<ObjectReply, "status" | "code" | "message">,
-): "done" | "later" | { readonly reason: string } {
+): "done" | "later" | { readonly reason: string } | { readonly failing: string } {
   if (status < 300) return "done"
   // An item that is gone has no more tags, class or version that anybody could want.
   if (status === NOT_FOUND && request.kind !== "copy-objects" && code !== "NoSuchBucket") return "done"
   if (code === "PreconditionFailed") return { reason: "it was replaced since it was listed, and stays as it is" }
   if (NEVER.has(code)) return { reason: `${code}: ${message}` }
-  if (status >= SERVER_ERROR || (status === CONFLICT && code !== "InvalidObjectState")) return "later"
+  if (status === SERVER_ERROR) return { failing: `${code}: ${message}` }
+  if (status > SERVER_ERROR || (status === CONFLICT && code !== "InvalidObjectState")) return "later"
   return { reason: `${code}: ${message}` }
 }

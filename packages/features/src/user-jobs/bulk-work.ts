@@ -29,6 +29,7 @@ import {
   writtenMsOf,
   type BulkItem,
   type JobStart,
+  type RequestOutcome,
   type Versions,
 } from "./bulk-core.js"
 import type { ItemPage, ItemWork } from "../operator/index.js"
@@ -50,10 +51,7 @@ interface BulkJob extends StoredJob {
 }
 
 /** Throws `noSuchBucket`, `accessDenied`. */
-export async function openBulkWork(
-  services: BulkServices,
-  job: BulkJob,
-): Promise<ItemWork<BulkItem, string | undefined>> {
+export async function openBulkWork(services: BulkServices, job: BulkJob): Promise<ItemWork<BulkItem, RequestOutcome>> {
   return new BulkWork(services, { ...(await openJob(services, job)), startedMs: job.startedMs })
 }
 
@@ -72,7 +70,7 @@ interface Within {
   readonly until: string | undefined
 }
 
-class BulkWork implements ItemWork<BulkItem, string | undefined> {
+class BulkWork implements ItemWork<BulkItem, RequestOutcome> {
   constructor(
     private readonly services: BulkServices,
     private readonly opened: Opened,
@@ -252,7 +250,7 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
     }
   }
 
-  async work(item: BulkItem): Promise<string | undefined> {
+  async work(item: BulkItem): Promise<RequestOutcome> {
     const { request, bucket, requester } = this.opened
     const hasConditions = request.kind !== "delete-objects" || (await this.services.hasConditions(bucket))
     for (const each of requestsFor(bucket.name, request, item, hasConditions)) {
@@ -261,7 +259,7 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
       if (outcome === "later") {
         throw fail("tooManyInFlight", { message: `${textOfObjectKey(item.key)}: ${reply.code}: ${reply.message}` })
       }
-      if (outcome !== "done") return outcome.reason
+      if (outcome !== "done") return "reason" in outcome ? outcome.reason : outcome
     }
     return undefined
   }

@@ -26,6 +26,11 @@ export const JOB_LIMITS = {
   plannedMax: 50,
   /** After a failure that passes, such as a full disk, the page is tried again. */
   retryMs: 5_000,
+  /**
+   * Objects at which the store fails count as failed after so many attempts at their page; so often a cancelled job tries to
+   * discard what it has begun.
+   */
+  attemptsMax: 12,
   /** The rate is that of the last so many milliseconds. */
   rateWindowMs: 60_000,
   /** How often the work of the store itself is looked at. */

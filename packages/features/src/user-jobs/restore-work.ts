@@ -11,7 +11,7 @@ import { fail, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey, type ObjectKey } from "@hayloft/base/ids.js"
 import { textOfMoment } from "@hayloft/base/text/moment.js"
 import type { ObjectDifference, DifferencesPage, Moments } from "@hayloft/objects/contract.js"
-import { outcomeOf, prefixOf } from "./bulk-core.js"
+import { outcomeOf, prefixOf, type RequestOutcome } from "./bulk-core.js"
 import { restoredMomentOf } from "./bulk-request.js"
 import type { ItemPage, ItemWork } from "../operator/index.js"
 import { placeInRanges, textInRanges } from "./key-ranges-core.js"
@@ -25,7 +25,10 @@ interface RestoreServices extends JobServices {
 }
 
 /** Throws `noSuchBucket`, `accessDenied`. */
-export async function openRestoreWork(services: RestoreServices, job: StoredJob): Promise<ItemWork<ObjectDifference>> {
+export async function openRestoreWork(
+  services: RestoreServices,
+  job: StoredJob,
+): Promise<ItemWork<ObjectDifference, RequestOutcome>> {
   const opened = await openJob(services, job)
   const { request, asOfUs } = opened
   const toUs = must(restoredMomentOf(request), "the job restores to a moment")
@@ -44,7 +47,7 @@ interface Found {
   readonly next: string | undefined
 }
 
-class RestoreWork implements ItemWork<ObjectDifference> {
+class RestoreWork implements ItemWork<ObjectDifference, RequestOutcome> {
   constructor(
     private readonly services: RestoreServices,
     private readonly opened: OpenedRestore,
@@ -115,7 +118,7 @@ class RestoreWork implements ItemWork<ObjectDifference> {
     }
   }
 
-  async work(item: ObjectDifference): Promise<string | undefined> {
+  async work(item: ObjectDifference): Promise<RequestOutcome> {
     const { request, bucket, requester, asOfUs } = this.opened
     const reply = await requester.send(restoringRequest(bucket.name, item, asOfUs))
     if (saysChanged(reply)) {
@@ -126,7 +129,8 @@ class RestoreWork implements ItemWork<ObjectDifference> {
     const outcome = outcomeOf(request, reply)
     if (outcome === "later")
       throw fail("tooManyInFlight", { message: `${textOfObjectKey(item.key)}: ${reply.code}: ${reply.message}` })
-    return outcome === "done" ? undefined : outcome.reason
+    if (outcome === "done") return undefined
+    return "reason" in outcome ? outcome.reason : outcome
   }
 
   /**

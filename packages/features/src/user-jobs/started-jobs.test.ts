@@ -20,7 +20,9 @@ class Numbers implements ItemWork<number> {
   readonly worked: number[] = []
   readonly left: Set<number>
   /** Returns what happens to an item; "crash": its process ends there. */
-  fate: (item: number) => "done" | "crash" | "later" | "gone" | { readonly reason: string } = () => "done"
+  fate: (
+    item: number,
+  ) => "done" | "crash" | "later" | "gone" | { readonly reason: string } | { readonly failing: string } = () => "done"
 
   /** The remote with the items does not answer. */
   isAway = false
@@ -41,12 +43,12 @@ class Numbers implements ItemWork<number> {
     return { items, bytes: 10 * items.length, scanned: items.length, next }
   }
 
-  async work(item: number): Promise<string | undefined> {
+  async work(item: number): Promise<string | undefined | { readonly failing: string }> {
     const fate = this.fate(item)
     if (fate === "crash") throw new Error("the process has ended")
     if (fate === "later") throw fail("deviceFull")
     if (fate === "gone") throw fail("noSuchBucket")
-    if (fate !== "done") return fate.reason
+    if (fate !== "done") return "reason" in fate ? fate.reason : fate
     this.worked.push(item)
     this.left.delete(item)
     return undefined
@@ -168,6 +170,26 @@ test("failures that stay are counted and listed, up to a limit; those that pass 
   assert.equal(ended.failures.length, JOB_LIMITS.failuresMax)
   assert.deepEqual(ended.failures[0], { key: "key 0", versionId: "", reason: "AccessDenied: no" })
   assert.match(ended.result ?? "", /125 of 250 done, 125 failed/)
+})
+
+test("an object at which the store always fails counts as failed after some attempts, and the job goes on", async () => {
+  const { numbers, process, steps, start } = world()
+  const jobs = process(1)
+  const { id } = await start(jobs)
+  let attempts = 0
+  numbers.fate = item => {
+    if (item === 101) return (attempts += 1) < JOB_LIMITS.attemptsMax - 1 ? { failing: "InternalError: once" } : "done"
+    return item === 30 || item === 40 ? { failing: "InternalError: damaged" } : "done"
+  }
+  await steps(jobs, 12)
+  assert.match((await jobs.get(id)).lastError ?? "", /key 30: InternalError: damaged/)
+  await steps(jobs, 300)
+  const { state, counts, failures } = await jobs.get(id)
+  assert.deepEqual([state, counts?.done, counts?.failed], ["done", 248, 2])
+  assert.deepEqual(
+    failures.map(({ key, reason }) => `${key}: ${reason}`),
+    ["key 30: InternalError: damaged", "key 40: InternalError: damaged"],
+  )
 })
 
 test("a paused job waits, a cancelled one ends after its page, and neither can be twice", async () => {

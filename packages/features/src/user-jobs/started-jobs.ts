@@ -11,7 +11,7 @@
  */
 import { assert } from "@hayloft/base/assert.js"
 import { asFailure, fail, isFailure, sentenceOf, type Failure } from "@hayloft/base/failures.js"
-import { parseJobId, type JobId } from "@hayloft/base/ids.js"
+import { parseJobId, textOfObjectKey, type JobId } from "@hayloft/base/ids.js"
 import type { JobFailure, JobRecord } from "@hayloft/engine/format/job-record.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
@@ -76,6 +76,8 @@ export class StartedJobs implements Job {
   private shownProgress = "no jobs under way"
   private readonly samples = new Map<JobId, Sample[]>()
   private readonly waits = new Map<JobId, Wait>()
+  /** Attempts of this process that have failed where the job is: at objects of its page, or at what it discards. */
+  private readonly attempts = new Map<JobId, { readonly cursor: string; readonly times: number }>()
   /** Work on one whole thing that this process has begun; `begun`: as the row names it. */
   private readonly whole = new Map<JobId, { readonly work: WholeWork; readonly begun: string }>()
   private lastWorked: JobId | undefined
@@ -230,7 +232,7 @@ export class StartedJobs implements Job {
 
   private forgetEnded(bulk: readonly JobRow[]): void {
     const ids = new Set(bulk.map(({ id }) => id))
-    for (const known of [this.samples, this.waits, this.whole])
+    for (const known of [this.samples, this.waits, this.attempts, this.whole])
       for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
   }
 
@@ -316,7 +318,7 @@ export class StartedJobs implements Job {
     assert("advance" in work, "the kind of a job stays")
     if (row.cursor !== "") {
       if (await work.isMade()) return this.end(row.id, "done")
-      await work.discard(row.cursor)
+      await this.discardFormer(row, work)
     }
     if (row.isCancelling) return this.end(row.id, "cancelled")
     await work.prepare()
@@ -328,6 +330,15 @@ export class StartedJobs implements Job {
     )
     if (changed === undefined) await work.discard(begun)
     else this.whole.set(row.id, { work, begun })
+  }
+
+  /** A cancelled job ends although what was begun cannot be removed: that stays as an unfinished upload. */
+  private async discardFormer(row: JobRow, work: WholeWork): Promise<void> {
+    try {
+      await work.discard(row.cursor)
+    } catch (error) {
+      if (!row.isCancelling || this.attemptOf(row) < JOB_LIMITS.attemptsMax) throw error
+    }
   }
 
   /** Counts a page. */
@@ -365,6 +376,7 @@ export class StartedJobs implements Job {
     const step = row.step ?? { until: next, scanned, items: items.length, bytes }
     if (!isRepeated && !(await this.begin(row, step))) return
     const failures: JobFailure[] = []
+    const failing: JobFailure[] = []
     let [changing, repaired] = [0, 0]
     await mapBounded(items, JOB_LIMITS.itemsConcurrent, async item => {
       signal.throwIfAborted()
@@ -372,13 +384,26 @@ export class StartedJobs implements Job {
       if (outcome === undefined) return
       if (typeof outcome === "string") failures.push({ ...work.describe(item), reason: outcome })
       else if ("isRepaired" in outcome) repaired += 1
+      else if ("failing" in outcome) failing.push({ ...work.describe(item), reason: outcome.failing })
       else {
         changing += 1
         failures.push({ ...work.describe(item), reason: outcome.changing })
       }
     })
+    const [first] = failing
+    if (first !== undefined && !row.isCancelling && this.attemptOf(row) < JOB_LIMITS.attemptsMax)
+      throw fail("tooManyInFlight", { message: `${textOfObjectKey(first.key)}: ${first.reason}` })
+    failures.push(...failing)
     failures.sort((a, b) => (a.key < b.key ? -1 : 1))
     await this.finish(row, step, { failures, changing, repaired })
+  }
+
+  /** Counts an attempt that has failed where the job is. */
+  private attemptOf({ id, cursor }: JobRow): number {
+    const known = this.attempts.get(id)
+    const times = (known?.cursor === cursor ? known.times : 0) + 1
+    this.attempts.set(id, { cursor, times })
+    return times
   }
 
   private async begin(row: JobRow, step: NonNullable<JobRecord["step"]>): Promise<boolean> {

@@ -7,6 +7,7 @@ import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import type { WholePage, WholeWork } from "../operator/index.js"
+import { JOB_LIMITS } from "./limits.js"
 import { StartedJobs } from "./started-jobs.js"
 
 const OPERATOR = { kind: "operator", id: "", name: "" } as const
@@ -165,4 +166,20 @@ test("what passes is tried again without a new beginning; a refusal and a cancel
   await steps(jobs)
   assert.equal((await jobs.get(cancelled.id)).state, "cancelled")
   assert.deepEqual([place.begun.size, place.made], [0, undefined])
+})
+
+test("a cancelled job ends although what it has begun can never be discarded", async () => {
+  const { place, process, steps, start } = world()
+  const jobs = process(1)
+  const { id } = await start(jobs)
+  for (let step = 0; step < 2; step += 1) await jobs.step(STOP)
+  let discards = 0
+  place.fate = call => {
+    if (call === "discard") discards += 1
+    return call === "discard" ? "later" : "go"
+  }
+  await jobs.cancel(id)
+  await steps(jobs)
+  assert.equal((await jobs.get(id)).state, "cancelled")
+  assert.equal(discards, JOB_LIMITS.attemptsMax)
 })
