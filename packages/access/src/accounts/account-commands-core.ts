@@ -154,9 +154,10 @@ export const changeAccessKey = command<[id: AccessKeyId, changed: ChangedKey], v
   },
 })
 
-/** Replaces the limits of an account; undefined removes them. Throws `noSuchAccount`. */
+/** Replaces the limits of an account, also of one that fills the store; undefined removes them. Throws `noSuchAccount`. */
 export const limitAccount = command<[id: AccountId, limits: RateLimits | undefined], void>({
   name: "LimitAccount",
+  grows: false,
   touches: id => [["accounts", textRowKey(id)]],
   decide(view, _time, id, limits) {
     const account = findAccount(view, id)
@@ -169,6 +170,7 @@ export const limitAccount = command<[id: AccountId, limits: RateLimits | undefin
 /** Replaces the limits of a key; undefined removes them. Throws `noSuchAccessKey`. */
 export const limitAccessKey = command<[id: AccessKeyId, limits: RateLimits | undefined], void>({
   name: "LimitAccessKey",
+  grows: false,
   touches: id => [["accessKeys", textRowKey(id)]],
   decide(view, _time, id, limits) {
     const value = encodeAccessKey({ ...needKey(view, id, undefined), limits })

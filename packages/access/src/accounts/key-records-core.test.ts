@@ -11,6 +11,8 @@ import {
   addAccessKey,
   createAccount,
   dropAccessKey,
+  limitAccessKey,
+  limitAccount,
   noteKeyUses,
   numberAccount,
   setKeyActive,
@@ -328,6 +330,7 @@ test("commands on accounts and keys declare the rows that they read", () => {
   assert.deepEqual(setKeyActive(keyId(1), true, undefined).touches, keyTouched)
   const use = { id: keyId(1), usedMs: 5, service: "s3", region: "here" }
   assert.deepEqual(noteKeyUses([use], keyId(0)).touches, [...keyTouched, ["keyUses", textRowKey(keyId(1))]])
-  for (const command of [dropAccessKey(keyId(1), undefined), setKeyActive(keyId(1), true, undefined)])
+  const limiting = [limitAccount(accountId, undefined), limitAccessKey(keyId(1), undefined)]
+  for (const command of [dropAccessKey(keyId(1), undefined), setKeyActive(keyId(1), true, undefined), ...limiting])
     assert.equal(command.grows, false, command.name)
 })

@@ -272,3 +272,28 @@ test("a membership row names its identity; any other key is reported as corrupt"
       error => isFailure(error, "corruptRecord"),
     )
 })
+
+test("a full store lets rights be withdrawn, and refuses new ones", () => {
+  const user = { accountId, kind: "user", name: "Ann" } as const
+  const arn = `arn:aws:iam::${accountId}:policy/Read`
+  const removing = [
+    removeInline(user, "own"),
+    detachPolicy(user, arn),
+    leaveGroup(user, "Staff"),
+    setBoundary(user, undefined),
+    setTags(user, [], ["team"]),
+    removeVersion(accountId, arn, 1),
+    setPolicyTags(accountId, arn, [], ["team"]),
+  ]
+  const growing = [
+    putInline(user, "own", ALLOW_ALL),
+    attachPolicy(user, arn),
+    joinGroup(user, "Staff"),
+    setBoundary(user, arn),
+    setTags(user, [["team", "a"]], []),
+    addVersion(accountId, arn, ALLOW_ALL, true),
+    setPolicyTags(accountId, arn, [["team", "a"]], []),
+  ]
+  for (const command of removing) assert.equal(command.grows, false, command.name)
+  for (const command of growing) assert.equal(command.grows, true, command.name)
+})

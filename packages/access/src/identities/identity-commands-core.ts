@@ -109,13 +109,18 @@ const existsAlready = ({ kind, name }: Pick<IdentityRef, "kind" | "name">): Fail
   fail("entityExists", { message: `${capital(kind)} with name ${name} already exists.` })
 const capital = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1)
 
-/** Makes a command from an edit of the record. The edit may read other rows, and throws to refuse. */
+/**
+ * Makes a command from an edit of the record. The edit may read other rows, and throws to refuse. `removes` returns true if the
+ * record only loses something: a full store lets rights be withdrawn, and identities be prepared for their deletion.
+ */
 const identityEdit = <Args extends readonly unknown[]>(
   name: string,
   edit: (record: IdentityRecord, scene: EditScene, ...args: Args) => IdentityRecord,
+  removes: (...args: Args) => boolean = () => false,
 ) =>
   command<[ref: IdentityRef, ...Args], IdentityRecord>({
     name,
+    grows: (_ref, ...args) => !removes(...args),
     touches: (ref, ..._others): Touches => [["identities", identityRow(ref)]],
     decide(view, _time, ref, ...args) {
       const { accountId } = ref
@@ -215,6 +220,7 @@ export const updateRole = identityEdit<[change: Partial<RoleTerms>]>("UpdateRole
 export const setTags = identityEdit<[tags: Tags, removed: readonly string[]]>(
   "TagIdentity",
   (record, _scene, tags, removed) => ({ ...record, tags: changeTags(record.tags, tags, removed) }),
+  tags => tags.length === 0,
 )
 
 export const putInline = identityEdit<[policyName: string, text: string]>(
@@ -227,11 +233,15 @@ export const putInline = identityEdit<[policyName: string, text: string]>(
   },
 )
 
-export const removeInline = identityEdit<[policyName: string]>("DeleteInlinePolicy", (record, _scene, policyName) => {
-  const inline = record.inline.filter(({ name }) => name !== policyName)
-  if (inline.length === record.inline.length) throw noSuchPolicy(policyName)
-  return { ...record, inline }
-})
+export const removeInline = identityEdit<[policyName: string]>(
+  "DeleteInlinePolicy",
+  (record, _scene, policyName) => {
+    const inline = record.inline.filter(({ name }) => name !== policyName)
+    if (inline.length === record.inline.length) throw noSuchPolicy(policyName)
+    return { ...record, inline }
+  },
+  () => true,
+)
 
 const noSuchPolicy = (name: string): Failure =>
   fail("noSuchEntity", { message: `The policy with name ${name} cannot be found.` })
@@ -246,13 +256,17 @@ export const attachPolicy = identityEdit<[arn: string]>("AttachPolicy", (record,
   return { ...record, attached: [...record.attached, arn] }
 })
 
-export const detachPolicy = identityEdit<[arn: string]>("DetachPolicy", (record, _scene, arn) => {
-  const attached = record.attached.filter(other => other !== arn)
-  if (attached.length === record.attached.length) {
-    throw fail("noSuchEntity", { message: `Policy ${arn} was not found.` })
-  }
-  return { ...record, attached }
-})
+export const detachPolicy = identityEdit<[arn: string]>(
+  "DetachPolicy",
+  (record, _scene, arn) => {
+    const attached = record.attached.filter(other => other !== arn)
+    if (attached.length === record.attached.length) {
+      throw fail("noSuchEntity", { message: `Policy ${arn} was not found.` })
+    }
+    return { ...record, attached }
+  },
+  () => true,
+)
 
 export const setBoundary = identityEdit<[arn: string | undefined]>(
   "SetBoundary",
@@ -263,6 +277,7 @@ export const setBoundary = identityEdit<[arn: string | undefined]>(
     }
     return { ...record, boundary: arn }
   },
+  arn => arn === undefined,
 )
 
 export const joinGroup = identityEdit<[groupName: string]>("JoinGroup", (record, { view, accountId }, groupName) => {
@@ -274,11 +289,15 @@ export const joinGroup = identityEdit<[groupName: string]>("JoinGroup", (record,
   return { ...record, groups: [...record.groups, group.name] }
 })
 
-export const leaveGroup = identityEdit<[groupName: string]>("LeaveGroup", (record, { view, accountId }, groupName) => {
-  const group = needIdentity(view, { accountId, kind: "group", name: groupName })
-  const groups = record.groups.filter(name => name !== group.name)
-  if (groups.length === record.groups.length) {
-    throw fail("noSuchEntity", { message: `User ${record.name} is not in group ${group.name}.` })
-  }
-  return { ...record, groups }
-})
+export const leaveGroup = identityEdit<[groupName: string]>(
+  "LeaveGroup",
+  (record, { view, accountId }, groupName) => {
+    const group = needIdentity(view, { accountId, kind: "group", name: groupName })
+    const groups = record.groups.filter(name => name !== group.name)
+    if (groups.length === record.groups.length) {
+      throw fail("noSuchEntity", { message: `User ${record.name} is not in group ${group.name}.` })
+    }
+    return { ...record, groups }
+  },
+  () => true,
+)

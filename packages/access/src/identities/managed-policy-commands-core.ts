@@ -78,9 +78,11 @@ export const createPolicy = command<
 const policyEdit = <Args extends readonly unknown[]>(
   name: string,
   edit: (record: ManagedPolicyRecord, nowMs: number, ...args: Args) => ManagedPolicyRecord,
+  removes: (...args: Args) => boolean = () => false,
 ) =>
   command<[accountId: AccountId, arn: string, ...Args], ManagedPolicyRecord>({
     name,
+    grows: (_accountId, _arn, ...args) => !removes(...args),
     touches: (accountId, arn, ..._others): Touches => [["managedPolicies", rowOfArn(accountId, arn)]],
     decide(view, { nowMs }, accountId, arn, ...args) {
       const after = edit(needOwn(view, accountId, arn), nowMs, ...args)
@@ -148,13 +150,17 @@ export const addVersion = policyEdit<[text: string, isDefault: boolean]>(
   },
 )
 
-export const removeVersion = policyEdit<[number: number]>("RemovePolicyVersion", (record, nowMs, number) => {
-  needVersion(record, number)
-  if (number === record.defaultVersion) {
-    throw fail("deleteConflict", { message: "Cannot delete the default version of a policy." })
-  }
-  return { ...record, updatedMs: nowMs, versions: record.versions.filter(version => version.number !== number) }
-})
+export const removeVersion = policyEdit<[number: number]>(
+  "RemovePolicyVersion",
+  (record, nowMs, number) => {
+    needVersion(record, number)
+    if (number === record.defaultVersion) {
+      throw fail("deleteConflict", { message: "Cannot delete the default version of a policy." })
+    }
+    return { ...record, updatedMs: nowMs, versions: record.versions.filter(version => version.number !== number) }
+  },
+  () => true,
+)
 
 export const setDefaultVersion = policyEdit<[number: number]>("SetDefaultPolicyVersion", (record, nowMs, number) => {
   needVersion(record, number)
@@ -164,6 +170,7 @@ export const setDefaultVersion = policyEdit<[number: number]>("SetDefaultPolicyV
 export const setPolicyTags = policyEdit<[tags: Tags, removed: readonly string[]]>(
   "TagPolicy",
   (record, _nowMs, tags, removed) => ({ ...record, tags: changeTags(record.tags, tags, removed) }),
+  tags => tags.length === 0,
 )
 
 /** Throws `noSuchEntity`. */

@@ -473,13 +473,14 @@ test("commands declare the row that they read first, and those that free space s
   const address = { bucketId, key: KEY, versionId: NULL_VERSION, conditions: {}, random: randomOf(1) }
   const growing = [
     putVersion(putOf(scene)),
-    setTags(address, []),
-    setAcl(address, undefined),
+    setTags(address, [["a", "b"]]),
+    setAcl(address, { owner: undefined, grants: [] }),
     setLegalHold(address, true),
   ]
   const removing = { clockMs: 1, bypassGovernance: true }
   const unlocking = [setLegalHold(address, false), setRetention(address, { retention: undefined, ...removing })]
-  const freeing = [removeLatest(address), removeVersion(address), ...unlocking]
+  const removed = [setTags(address, []), setAcl(address, undefined)]
+  const freeing = [removeLatest(address), removeVersion(address), ...unlocking, ...removed]
   for (const command of [...growing, ...freeing]) assert.deepEqual(command.touches, [["current", row]], command.name)
   for (const command of growing) assert.equal(command.grows, true, command.name)
   for (const command of [...freeing, recordHints([])]) assert.equal(command.grows, false, command.name)

@@ -333,10 +333,15 @@ interface VersionAddress {
   readonly versionId: VersionId | undefined
 }
 
-/** Replaces the details stored with one version; its bytes, times and order stay. */
-const changeDetails = <Change>(name: string, change: (details: VersionDetails, to: Change) => VersionDetails) =>
+/** Replaces the details stored with one version; its bytes, times and order stay. `removes` returns true if they only shrink. */
+const changeDetails = <Change>(
+  name: string,
+  removes: (to: Change) => boolean,
+  change: (details: VersionDetails, to: Change) => VersionDetails,
+) =>
   command<[address: VersionAddress, to: Change], VersionId | undefined>({
     name,
+    grows: (_address, to) => !removes(to),
     touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
     decide(view, time, { bucketId, key, versionId }, to) {
       const { versioning } = requireBucket(view, bucketId)
@@ -348,13 +353,21 @@ const changeDetails = <Change>(name: string, change: (details: VersionDetails, t
     },
   })
 
-export const setTags = changeDetails<Tags>("SetTags", (details, tags) => ({ ...details, tags }))
+export const setTags = changeDetails<Tags>(
+  "SetTags",
+  tags => tags.length === 0,
+  (details, tags) => ({ ...details, tags }),
+)
 
 /** The list was made for this owner: a version of another owner needs another list. Throws `conflict`. */
-export const setAcl = changeDetails<ObjectAcl | undefined>("SetAcl", ({ acl: before, ...details }, acl) => {
-  if (before?.owner !== acl?.owner) throw fail("conflict")
-  return acl === undefined ? details : { ...details, acl }
-})
+export const setAcl = changeDetails<ObjectAcl | undefined>(
+  "SetAcl",
+  acl => acl?.grants === undefined,
+  ({ acl: before, ...details }, acl) => {
+    if (before?.owner !== acl?.owner) throw fail("conflict")
+    return acl === undefined ? details : { ...details, acl }
+  },
+)
 
 interface SetAttributes extends Pick<Removing, "clockMs"> {
   readonly conditions: Conditions
