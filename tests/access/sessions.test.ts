@@ -79,6 +79,25 @@ testBothWays("a key's session acts as the owner until it expires, or the key is 
   await ends(world, session)
 })
 
+testBothWays("credentials that a clock which was ahead has issued are over once it is right", async answersLater => {
+  const { world, id } = await scene(answersLater)
+  const { sessions } = world.access
+  const aheadMs = NOW_MS + 365 * 24 * HOUR_MS
+  const known = await world.mustKnow(id)
+  const issued = [
+    sessions.ofKey(known, { seconds: 900, nowMs: aheadMs }),
+    await sessions.assume(known, asking({ nowMs: aheadMs })),
+  ]
+  for (const { accessKeyId, token } of issued) {
+    await world.mustKnow(accessKeyId, token, aheadMs)
+    await rejects("tokenExpired", world.known(accessKeyId, token))
+    assert.equal(world.access.accounts.knownSecret(accessKeyId, token, NOW_MS), undefined)
+    await world.restart()
+    await rejects("tokenExpired", world.known(accessKeyId, token))
+    await world.mustKnow(accessKeyId, token, aheadMs - HOUR_MS / 4)
+  }
+})
+
 testBothWays("sessions end with the secret of the key that they were derived from", async answersLater => {
   const { world, id, assume } = await scene(answersLater)
   const { sessions, accounts } = world.access

@@ -94,10 +94,10 @@ export class AccessWorld {
   }
 
   /** Returns true if the key's owner may do this to a resource of its own account. */
-  async may(id: AccessKeyId, action: string, token?: string): Promise<boolean> {
-    const { principal, policies, account } = await this.mustKnow(id, token)
+  async may(id: AccessKeyId, action: string, token?: string, nowMs = NOW_MS): Promise<boolean> {
+    const { principal, policies, account } = await this.mustKnow(id, token, nowMs)
     const owner = { accountId: account.id, accountNumber: account.number }
-    const request = { principal, action, resource: "arn:aws:s3:::b/k", owner, nowMs: NOW_MS, context: NO_CONTEXT }
+    const request = { principal, action, resource: "arn:aws:s3:::b/k", owner, nowMs, context: NO_CONTEXT }
     return decide(request, policies, NO_RESOURCE_POLICIES).outcome === "allow"
   }
 }

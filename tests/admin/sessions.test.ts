@@ -455,6 +455,15 @@ test("a clock that is ahead for a while brings no session back that was signed o
   }
 })
 
+test("a session that a clock which was ahead has issued is over once the clock is right", async () => {
+  const { world, browser } = await signedIn()
+  world.clock.jumpWall(24 * HOUR_MS)
+  await browser.signIn({ token: TOKEN })
+  assert.ok(await browser.isSignedIn())
+  world.clock.jumpWall(-24 * HOUR_MS)
+  assert.ok(!(await browser.isSignedIn()), "it would last a day longer than others")
+})
+
 test("while it is unknown whether a session was signed out, it is refused, and not ended", async () => {
   const { world, browser } = await signedIn()
   browser.node = world.node()

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { allow, ROOT_KEY, trust, testBothWays } from "../access/world.js"
 import { IamWorld, ROOT, sessionIn, type Signer, type Values } from "./world.js"
 
@@ -203,7 +204,7 @@ test("a RoleArn that names no account of the store acts as the caller, never as 
   await world.iam("PutRolePolicy", { RoleName: "admin", PolicyName: "p", PolicyDocument: allow("s3:*") })
   const bob = await world.user("bob", allow("s3:Get*"))
   const may = ({ accessKeyId, token }: Signer, action: string) =>
-    world.access.may(parseAccessKeyId(accessKeyId), action, token)
+    world.access.may(parseAccessKeyId(accessKeyId), action, token, new RealClock().wallMs())
   const asking = (arn: string, more: Values = {}) => ({ RoleArn: arn, RoleSessionName: "work", ...more })
   for (const arn of [
     "arn:minio:iam:::role/admin",

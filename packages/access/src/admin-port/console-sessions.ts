@@ -4,8 +4,9 @@
  *
  * Promises  A session ends when it was not used for `idleMs`, and after `wholeMs` in any case; at once, on every node, when
  *           it is signed out, and when the key, token or role that it rests on is disabled, deleted, expires, or gets
- *           another secret. While the store cannot tell whether it was signed out, it is refused with the reason. A cookie
- *           contains no secret, only hashes, and those sealed.
+ *           another secret; also when the clock that issued it was ahead, and is set right. While the store cannot tell
+ *           whether it was signed out, it is refused with the reason. A cookie contains no secret, only hashes, and those
+ *           sealed.
  * Limits    `CONSOLE_LIMITS`; sessions that were signed out are rows (`sign-outs-core.ts`), which are bounded and cached.
  */
 import { isFailure } from "@hayloft/base/failures.js"
@@ -34,6 +35,7 @@ import { SealedTexts, type SealedKind } from "../secrets/sealed-texts.js"
 import { isSameMark, markOf } from "../secrets/secret-marks.js"
 import { isSignedOut, readSignOuts, signOut } from "./sign-outs-core.js"
 import { equalInConstantTime, sha256Hex } from "../signing/canonical.js"
+import { isIssuedAhead } from "../signing/skew.js"
 
 const MINUTE_MS = 60_000
 
@@ -211,7 +213,8 @@ export class ConsoleSessions {
   /** Returns undefined if the cookie is too old, or not of this store. */
   signInOf(cookie: string): SignInState | undefined {
     const state = this.signIns.open(cookie)
-    return state !== undefined && this.clock.wallMs() < state.issuedMs + CONSOLE_LIMITS.signInMs ? state : undefined
+    if (state === undefined || this.isAhead(state)) return undefined
+    return this.clock.wallMs() < state.issuedMs + CONSOLE_LIMITS.signInMs ? state : undefined
   }
 
   /**
@@ -219,10 +222,15 @@ export class ConsoleSessions {
    */
   async of(cookie: string): Promise<OpenSession | undefined> {
     const session = this.cookies.open(cookie)
-    if (session === undefined || this.clock.wallMs() >= this.idleEndOf(session)) return undefined
+    if (session === undefined || this.isAhead(session) || this.clock.wallMs() >= this.idleEndOf(session))
+      return undefined
     const holder = await this.holderOf(session.basis)
     if (holder === undefined || (await this.isSignedOut(session))) return undefined
     return { session, holder }
+  }
+
+  private isAhead({ issuedMs }: Pick<ConsoleSession, "issuedMs">): boolean {
+    return isIssuedAhead(issuedMs, this.clock.wallMs(), CONSOLE_LIMITS.skewMs)
   }
 
   /** No node accepts the session any more, once this has resolved. */

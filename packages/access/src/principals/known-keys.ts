@@ -3,7 +3,8 @@
  *
  * Promises  No cached key outlives a change of the directory: the cache is dropped with the generation. A session ends
  *           with its user, role or provider, and with the key that it was derived from, or another secret of it. The records of a key or a
- *           session are read in one snapshot. The session of a person of a directory ends when the directory has the
+ *           session are read in one snapshot. A session that a clock which was ahead has issued is over once the clock is
+ *           set right. The session of a person of a directory ends when the directory has the
  *           person no more: it is asked again at each use after some minutes.
  * Limits    `KEYS_MAX` keys and `SESSIONS_MAX` sessions are cached.
  */
@@ -41,6 +42,7 @@ import { NO_POLICIES } from "../policy/decide.js"
 import { DirectoryCache } from "../accounts/directory-cache.js"
 import type { MasterKeys } from "../secrets/master-keys.js"
 import { isSameMark, markOf } from "../secrets/secret-marks.js"
+import { isIssuedAhead } from "../signing/skew.js"
 import type { SessionTokens } from "./session-tokens.js"
 
 const KEYS_MAX = 10_000
@@ -79,7 +81,7 @@ export class KnownKeys {
   now(id: AccessKeyId, token: string | undefined, nowMs: number): KnownAccessKey | undefined {
     if (token === undefined) return this.keys.get(id)
     const known = this.sessionOf(token, nowMs)
-    return known?.id === id && !isOver(known, nowMs) ? known : undefined
+    return known?.id === id && !isSessionOver(known, nowMs) ? known : undefined
   }
 
   /** Throws `invalidToken`, `tokenExpired`. */
@@ -146,7 +148,7 @@ export class KnownKeys {
   private openSession(text: string, nowMs: number): Soon<KnownAccessKey | undefined> {
     const token = this.tokens.open(text)
     if (token === undefined) return undefined
-    if (token.expiresMs <= nowMs) throw fail("tokenExpired")
+    if (isOver(token, nowMs) || isIssuedAhead(token.issuedMs, nowMs)) throw fail("tokenExpired")
     const { session } = token
     if (session.kind === "key") {
       return after(this.ofKey(session.sourceKey, nowMs), source => keySession(token, session, source, this.parse))
@@ -255,7 +257,7 @@ function keySession(
 /** Throws `invalidToken`, `tokenExpired`. */
 function checkValid(known: KnownAccessKey | undefined, id: AccessKeyId, nowMs: number): KnownAccessKey {
   if (known === undefined || known.id !== id) throw fail("invalidToken")
-  if (isOver(known, nowMs)) throw fail("tokenExpired")
+  if (isSessionOver(known, nowMs)) throw fail("tokenExpired")
   return known
 }
 
@@ -317,6 +319,9 @@ function limitedBy({ service }: AccessKeyRecord, known: KnownAccessKey, parse: P
   const isWholeRoot = known.isWholeRoot && policy === undefined && expiresMs === undefined
   return { ...known, policies: { ...known.policies, session }, isWholeRoot, expiresMs }
 }
+
+const isSessionOver = (known: KnownAccessKey, nowMs: number): boolean =>
+  isOver(known, nowMs) || isIssuedAhead(known.principal.issuedMs ?? nowMs, nowMs)
 
 const isOver = ({ expiresMs }: Pick<KnownAccessKey, "expiresMs">, nowMs: number): boolean =>
   expiresMs !== undefined && expiresMs <= nowMs

@@ -1,4 +1,4 @@
-/** The signing time that a signed request states, which must be close to the server's time. */
+/** Clocks that differ: the time that a request or credentials of this store state, and how far it may be from the server's. */
 import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
@@ -7,6 +7,13 @@ export const SKEW_MS_MAX = 15 * 60_000
 
 export const noDate = (): Failure =>
   fail("accessDenied", { message: "AWS authentication requires a valid Date or x-amz-date header" })
+
+/**
+ * Returns true for credentials that a clock which was ahead has issued. They are over: by their stated end they would last
+ * long after the clock was set right.
+ */
+export const isIssuedAhead = (issuedMs: number, nowMs: number, skewMs: number = SKEW_MS_MAX): boolean =>
+  issuedMs - nowMs > skewMs
 
 /** `timestamp`: the text that states `timeMs`. Throws `accessDenied` if it is malformed, `requestSkewed`. */
 export function checkSkew(timeMs: number | undefined, timestamp: string, nowMs: number): number {
