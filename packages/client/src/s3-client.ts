@@ -48,6 +48,10 @@ export type { ListedKey, ListedVersion, ObjectHead } from "./s3-answers.js"
 
 const ATTEMPTS_MAX = 4
 const BACK_OFF_MS = 200
+
+/** S3's limit for one `DeleteObjects`. */
+export const DELETE_KEYS_MAX = 1000
+
 /** Yields all pages of a listing. Throws `BrokenAnswer` for one that goes on without end. */
 const allPages = <At, Page extends { readonly next: At | undefined }>(
   read: (at: At | undefined) => Promise<Page>,
@@ -59,9 +63,6 @@ const allPages = <At, Page extends { readonly next: At | undefined }>(
     page => listed(page) === 0,
     () => new BrokenAnswer("the store returned a listing that has no end"),
   )
-
-/** S3's limit for one `DeleteObjects`. */
-export const DELETE_KEYS_MAX = 1000
 
 export interface ObjectName {
   readonly bucket: string

@@ -3,7 +3,7 @@
  *
  * Promises  No cached key outlives a change of the directory: the cache is dropped with the generation. A session ends
  *           with its user, role or provider, and with the key that it was derived from, or another secret of it. The records of a key or a
- *           session are read in one snapshot. A session that a clock which was ahead has issued is over once the clock is
+ *           session are read in one snapshot. A session that was issued while the clock was ahead ends once it is
  *           set right. The session of a person of a directory ends when the directory has the
  *           person no more: it is asked again at each use after some minutes.
  * Limits    `KEYS_MAX` keys and `SESSIONS_MAX` sessions are cached.

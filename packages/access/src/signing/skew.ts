@@ -8,10 +8,7 @@ export const SKEW_MS_MAX = 15 * 60_000
 export const noDate = (): Failure =>
   fail("accessDenied", { message: "AWS authentication requires a valid Date or x-amz-date header" })
 
-/**
- * Returns true for credentials that a clock which was ahead has issued. They are over: by their stated end they would last
- * long after the clock was set right.
- */
+/** Returns true for credentials that were issued while the clock was ahead. Once it is set right, they would last too long. */
 export const isIssuedAhead = (issuedMs: number, nowMs: number, skewMs: number = SKEW_MS_MAX): boolean =>
   issuedMs - nowMs > skewMs
 

@@ -24,7 +24,7 @@ class Branch extends Map<string, Branch | string> {}
 
 const isBranch = (value: Branch | string | undefined): value is Branch => value instanceof Branch
 
-/** The name of an operation in a request of this protocol; undefined: it is none. Throws `invalidArgument`. */
+/** Returns the operation that the request names, or undefined if it is not of this protocol. Throws `invalidArgument`. */
 export function olderOperationOf(rawPath: string, rawQuery: string, form: string): string | undefined {
   if (!PATH.test(rawPath)) return undefined
   for (const text of [form, rawQuery.replaceAll("+", "%2B")]) {
