@@ -34,6 +34,9 @@ const named = (scene: Scene) => ({ account: ACCOUNT, name: scene.pick(NAMES) })
 /** Times that are over already, or not within a history: the clocks of the engines differ by seconds. */
 const SECONDS = [undefined, 0, 1_000, 2_000]
 
+/** The store's clock is not known, or the wall clock is far ahead of it. */
+const storeMs = (scene: Scene): number => scene.pick([0, 0, scene.nowMs - 10_000_000])
+
 function newMessage(scene: Scene): NewMessage {
   const random = Buffer.from(scene.random.bytes(18)).toString("base64")
   const id = parseMessageId(`D-0000002a-${random}-0001`)
@@ -87,14 +90,16 @@ export const QUEUE_COMMANDS: readonly PlayKind[] = [
   commandKind("RemoveQueue", 1, scene => (scene.oneIn(3) ? removeQueue(named(scene)) : undefined)),
   commandKind("AddMessages", 6, scene => {
     const messages = Array.from({ length: scene.pick([1, 1, 3]) }, () => newMessage(scene))
-    return addMessages({ ...named(scene), messages, messagesMax: scene.pick([undefined, undefined, 2]) })
+    const messagesMax = scene.pick([undefined, undefined, 2])
+    return addMessages({ ...named(scene), messages, messagesMax, storeMs: storeMs(scene) })
   }),
   commandKind("ClaimMessages", 6, scene => {
     const limits = { count: scene.pick([1, 3, 100]), bytesMax: scene.pick([1, 1_000_000]) }
     const queues = scene.some(NAMES)
     const fromMs = queues.map(() => scene.pick([0, 0, scene.nowMs - 1_000]))
     const overMs = scene.pick([scene.nowMs, scene.nowMs, 0])
-    const claim = { account: ACCOUNT, queues, fromMs, overMs, ...limits, refusedQueues: queues.slice(2) }
+    const times = { fromMs, overMs, storeMs: storeMs(scene) }
+    const claim = { account: ACCOUNT, queues, ...times, ...limits, refusedQueues: queues.slice(2) }
     return claimMessages({ ...claim, visibilitySeconds: scene.pick(SECONDS) })
   }),
   commandKind("RemoveMessages", 3, scene => removeMessages({ account: ACCOUNT, ids: idsOf(scene, 3) })),
@@ -121,6 +126,7 @@ export const QUEUE_COMMANDS: readonly PlayKind[] = [
           { kind: "visibility", seconds: scene.pick([0, 1_000, 2_000]), delivery: deliveriesOf(scene) },
         ] as const),
       })),
+      storeMs(scene),
     ),
   ),
 ]
@@ -144,7 +150,13 @@ export const QUEUE_QUERIES: readonly PlayKind[] = [
   ),
   queryKind("CountLaterMessages", scene => countLater(queueIdOf(scene), scene.pick([0, scene.nowMs]))),
   queryKind("PeekMessages", scene =>
-    peekMessages(ACCOUNT, queueIdOf(scene), scene.nowMs, scene.pick([1, 100]), scene.oneIn(2)),
+    peekMessages(
+      ACCOUNT,
+      queueIdOf(scene),
+      { nowMs: scene.nowMs, dueNowMs: scene.nowMs },
+      scene.pick([1, 100]),
+      scene.oneIn(2),
+    ),
   ),
   queryKind("ReadMessages", scene => readMessages(ACCOUNT, idsOf(scene, 3), scene.nowMs)),
   queryKind("ListMessages", scene => {

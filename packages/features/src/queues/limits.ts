@@ -33,6 +33,8 @@ export const QUEUE_LIMITS = {
   skewMs: 2_000,
   /** … and after so long, or if one finds nothing, one begins at the beginning, for those that differ by more. */
   beginAgainMs: 5_000,
+  /** A wall clock that is further ahead of the store's clock does not tell what is due: see `orderTimeMs`. */
+  aheadMsMax: 60_000,
   /** A queue whose first messages are held back is looked at again after so long. */
   lookAgainMs: 1_000,
   /** Queues with metrics of their own. */

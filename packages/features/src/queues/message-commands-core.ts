@@ -25,6 +25,7 @@ import { decodeUsage, NO_USAGE } from "@hayloft/engine/format/objects/usage.js"
 import { command, type CommandView, type Touches } from "@hayloft/engine/metadata/index.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import {
+  orderTimeMs,
   isAt,
   messageIn,
   messageRowIn,
@@ -32,6 +33,7 @@ import {
   queueIn,
   type EndedPlaces,
   type FoundMessage,
+  type QueueTimes,
 } from "./message-rows-core.js"
 import { requireQueue, type QueueName } from "./queue-commands-core.js"
 
@@ -56,6 +58,8 @@ interface Addition extends QueueName {
   readonly messages: readonly NewMessage[]
   /** The queue may have so many messages afterwards. */
   readonly messagesMax: number | undefined
+  /** The store's clock; 0: it is not known. */
+  readonly storeMs: number
 }
 
 /** Throws `queueFull`. */
@@ -83,6 +87,7 @@ export const addMessages = command<[addition: Addition], void>({
       throw fail("entityTooLarge", { sizeBytes: large.contentBytes, maxSizeAllowedBytes: settings.messageBytesMax })
     checkRoom(view, queue, addition)
     const change = new MessageWrites(view, account)
+    const dueFromMs = orderTimeMs(nowMs, addition.storeMs)
     for (const [number, each] of messages.entries()) {
       const delaySeconds = each.delaySeconds ?? settings.delaySeconds
       const isInline = each.content.length <= QUEUE_LIMITS.inlineBytesMax
@@ -92,7 +97,7 @@ export const addMessages = command<[addition: Addition], void>({
         stage: "waiting",
         createdMs: nowMs,
         delaySeconds,
-        dueMs: nowMs + delaySeconds * SECOND_MS,
+        dueMs: dueFromMs + delaySeconds * SECOND_MS,
         order: orderOfDecision(decision, number),
         expiresMs: nowMs + (each.retentionSeconds ?? settings.retentionSeconds) * SECOND_MS,
         retrySeconds: each.retrySeconds,
@@ -121,6 +126,8 @@ interface Claim {
   readonly queues: readonly string[]
   /** For each of the queues: no message of it that may be delivered is due before. */
   readonly fromMs: readonly number[]
+  /** The store's clock; 0: it is not known. */
+  readonly storeMs: number
   /** A message whose time was over by then is removed. One that is over later, by the clock of this node alone, is held back. */
   readonly overMs: number
   readonly count: number
@@ -151,10 +158,10 @@ export interface Claimed {
 const retrySecondsOf = ({ retrySeconds }: MessageRecord, { settings }: QueueRecord): number =>
   retrySeconds ?? settings.visibilitySeconds
 
-/** When a message is due again that is delivered now. */
-function nextDueMs(message: MessageRecord, nowMs: number, seconds: number): number {
+/** When a message is due again that is delivered at this time. */
+function nextDueMs(message: MessageRecord, dueNowMs: number, seconds: number): number {
   const { expiresMs, retrySeconds } = message
-  return retrySeconds === 0 ? expiresMs : Math.min(nowMs + seconds * SECOND_MS, expiresMs)
+  return retrySeconds === 0 ? expiresMs : Math.min(dueNowMs + seconds * SECOND_MS, expiresMs)
 }
 
 class ClaimDecision {
@@ -169,6 +176,8 @@ class ClaimDecision {
   private passed = 0
   private isMore = false
   private readonly reachedMs: (number | undefined)[]
+  /** Messages up to this time are due. */
+  private readonly dueNowMs: number
 
   constructor(
     private readonly view: CommandView,
@@ -177,16 +186,17 @@ class ClaimDecision {
   ) {
     this.change = new MessageWrites(view, claim.account)
     this.reachedMs = claim.queues.map(() => undefined)
+    this.dueNowMs = orderTimeMs(nowMs, claim.storeMs)
   }
 
   /** Claims messages of a queue; returns whether others may follow. */
   claimFrom(name: string, at: number): boolean {
-    const { view, claim, nowMs } = this
+    const { view, claim, nowMs, dueNowMs } = this
     const queue = queueIn(view, claim.account, name)
     if (queue === undefined || queue.isPausedOut) return true
     const expectedRows = claim.count - this.messages.length
-    const range = { ...dueRange(queue.id, claim.fromMs[at] ?? 0, nowMs + 1), expectedRows, presentOnly: true }
-    this.reachedMs[at] = nowMs
+    const range = { ...dueRange(queue.id, claim.fromMs[at] ?? 0, dueNowMs + 1), expectedRows, presentOnly: true }
+    this.reachedMs[at] = dueNowMs
     for (const [key, row] of view.range("queueOrder", range)) {
       const { dueMs } = parseDueRowKey(key)
       if (this.isFull(dueMs)) return this.stopAt(at, dueMs)
@@ -249,7 +259,7 @@ class ClaimDecision {
       ...message,
       stage: "delivered",
       deliveries: message.deliveries + 1,
-      dueMs: nextDueMs(message, nowMs, seconds),
+      dueMs: nextDueMs(message, this.dueNowMs, seconds),
       firstDeliveredMs: message.firstDeliveredMs ?? nowMs,
     }
     this.change.change(id, message, after)
@@ -260,7 +270,7 @@ class ClaimDecision {
 
   /** A message that has moved is kept as long as others of the queue to which it has moved. */
   private moveTo(name: string, { id, message }: FoundMessage): void {
-    const { nowMs } = this
+    const { nowMs, dueNowMs } = this
     this.passed += 1
     const queue = queueIn(this.view, this.claim.account, name)
     if (queue === undefined) {
@@ -274,7 +284,7 @@ class ClaimDecision {
       queueId: queue.id,
       queueName: name,
       stage: "waiting",
-      dueMs: nowMs,
+      dueMs: dueNowMs,
       expiresMs,
       deliveries: 0,
       redrive: undefined,
@@ -288,7 +298,7 @@ class ClaimDecision {
     const others = this.claim.queues.flatMap(name => {
       const queue = queueIn(this.view, this.claim.account, name)
       if (queue === undefined || queue.isPausedOut) return []
-      const range = { ...dueRange(queue.id, this.nowMs + 1), expectedRows: 1, presentOnly: true }
+      const range = { ...dueRange(queue.id, this.dueNowMs + 1), expectedRows: 1, presentOnly: true }
       const first = firstOf(this.view.range("queueOrder", range))
       return first === undefined ? [] : [{ queue: name, dueMs: parseDueRowKey(first[0]).dueMs }]
     })
@@ -395,11 +405,11 @@ export interface RescheduledMessage {
 function rescheduled(
   { message, queue }: FoundMessage,
   change: Rescheduling,
-  nowMs: number,
+  { nowMs, dueNowMs }: QueueTimes,
 ): MessageRecord | "same" | "tooLate" | "notInFlight" {
   const isDelivered = message.stage === "delivered"
   const isOnce = message.retrySeconds === 0
-  const later = nextDueMs(message, nowMs, retrySecondsOf(message, queue))
+  const later = nextDueMs(message, dueNowMs, retrySecondsOf(message, queue))
   switch (change.kind) {
     case "working": {
       const halfMs = (message.createdMs + message.expiresMs) / 2
@@ -408,39 +418,40 @@ function rescheduled(
       return isOnce && !isDelivered ? message : { ...message, dueMs: Math.max(message.dueMs, later) }
     }
     case "visibility": {
-      const isInFlight = isDelivered && message.dueMs > nowMs && message.deliveries === change.delivery
+      const isInFlight = isDelivered && message.dueMs > dueNowMs && message.deliveries === change.delivery
       if (!isInFlight) return "notInFlight"
-      return { ...message, dueMs: nextDueMs(message, nowMs, change.seconds) }
+      return { ...message, dueMs: nextDueMs(message, dueNowMs, change.seconds) }
     }
     case "nack":
       if (isOnce && isDelivered) return "same"
-      return { ...message, stage: "waiting", dueMs: nowMs, nacks: message.nacks + 1 }
+      return { ...message, stage: "waiting", dueMs: dueNowMs, nacks: message.nacks + 1 }
     case "enqueue":
-      if (message.dueMs <= nowMs || (isOnce && isDelivered)) return "same"
-      return { ...message, stage: "waiting", dueMs: nowMs, enqueues: message.enqueues + 1 }
+      if (message.dueMs <= dueNowMs || (isOnce && isDelivered)) return "same"
+      return { ...message, stage: "waiting", dueMs: dueNowMs, enqueues: message.enqueues + 1 }
     case "dequeue":
-      return message.dueMs > nowMs ? "same" : { ...message, dueMs: later }
+      return message.dueMs > dueNowMs ? "same" : { ...message, dueMs: later }
   }
 }
 
-/** Changes when messages are due: different ones. Returns what became of each. */
+/** Changes when messages are due: different ones. Returns what became of each. `storeMs`: the store's clock. */
 export const rescheduleMessages = command<
-  [account: AccountId, messages: readonly RescheduledMessage[]],
+  [account: AccountId, messages: readonly RescheduledMessage[], storeMs: number],
   readonly RescheduleOutcome[]
 >({
   name: "RescheduleMessages",
   grows: false,
   touches: (account, messages) => touchesOf({ account, ids: messages.map(({ id }) => id) }),
-  decide(view, { nowMs }, account, messages) {
+  decide(view, { nowMs }, account, messages, storeMs) {
+    const dueNowMs = orderTimeMs(nowMs, storeMs)
     const writes = new MessageWrites(view, account)
     const result = messages.map(({ id, change }): RescheduleOutcome => {
       const found = messageIn(view, account, id, nowMs)
       if (found === undefined) return { kind: "absent" }
-      const after = rescheduled(found, change, nowMs)
+      const after = rescheduled(found, change, { nowMs, dueNowMs })
       if (typeof after === "string") return { kind: after }
       writes.change(id, found.message, after)
       const { queueName } = found.message
-      return { kind: "done", seconds: Math.max(0, Math.round((after.dueMs - nowMs) / SECOND_MS)), queueName }
+      return { kind: "done", seconds: Math.max(0, Math.round((after.dueMs - dueNowMs) / SECOND_MS)), queueName }
     })
     return { writes: writes.writes, usage: writes.usage(), result }
   },

@@ -15,6 +15,20 @@ import {
   type QueueRecord,
 } from "@hayloft/engine/format/queue-rows.js"
 import type { CommandView, RowView, UsageChange } from "@hayloft/engine/metadata/index.js"
+import { QUEUE_LIMITS } from "./limits.js"
+
+/** A time by the wall clock, by which messages expire, and the time that decides what is due. */
+export interface QueueTimes {
+  readonly nowMs: number
+  readonly dueNowMs: number
+}
+
+/**
+ * Returns the time that decides what is due. A wall clock that is far ahead would give messages places that are not due for as long
+ * once it is right, so the store's clock counts meanwhile; 0: that is not known.
+ */
+export const orderTimeMs = (wallMs: number, storeMs: number): number =>
+  storeMs > 0 && wallMs - storeMs > QUEUE_LIMITS.aheadMsMax ? storeMs : wallMs
 
 interface PresentRows {
   ifPresent(family: Family, key: RowKey): ReturnType<RowView["get"]>

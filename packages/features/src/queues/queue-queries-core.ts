@@ -33,6 +33,7 @@ import {
   queueIn,
   type EndedPlaces,
   type PlaceOfMessage,
+  type QueueTimes,
 } from "./message-rows-core.js"
 import type { QueueName } from "./queue-commands-core.js"
 
@@ -145,9 +146,9 @@ export interface ShownMessage {
  */
 export const peekMessages = query(
   "PeekMessages",
-  (view, account: AccountId, queueId: string, nowMs: number, max: number, isNewest: boolean) => {
+  (view, account: AccountId, queueId: string, { nowMs, dueNowMs }: QueueTimes, max: number, isNewest: boolean) => {
     const found: ShownMessage[] = []
-    const range = { ...dueRange(queueId, 0, nowMs + 1), reverse: isNewest, expectedRows: max }
+    const range = { ...dueRange(queueId, 0, dueNowMs + 1), reverse: isNewest, expectedRows: max }
     let [rows, bytes] = [0, 0]
     for (const [, row] of view.range("queueOrder", range)) {
       if (found.length === max || bytes >= QUEUE_LIMITS.receivedBytesMax || rows === QUEUE_LIMITS.rowsPerPage) break

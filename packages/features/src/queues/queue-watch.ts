@@ -28,7 +28,7 @@ interface Watched {
   /** In the order in which they began to wait. */
   readonly waiters: Set<QueueWaiter>
   cancelAlarm: (() => void) | undefined
-  /** When the alarm goes off (wall clock). */
+  /** When the alarm goes off, by the clock of what is due. */
   alarmMs: number
   /** The first due time that the last query found in the queue; undefined before the first query. */
   firstDue: number | undefined
@@ -36,6 +36,8 @@ interface Watched {
 
 interface WatchSeams {
   readonly clock: Clock
+  /** The time that decides what is due. */
+  readonly dueNowMs: () => number
   readonly metadata: Pick<Metadata, "ask">
   /** Other processes write too. */
   readonly isShared: boolean
@@ -145,15 +147,15 @@ export class QueueWatch {
     }
   }
 
-  /** A message of the queue will be due then (wall clock). */
+  /** A message of the queue will be due then. */
   noteDue(row: RowKey, dueMs: number): void {
     const watched = this.queues.get(row)
     if (watched === undefined || watched.alarmMs <= dueMs) return
     watched.cancelAlarm?.()
     watched.alarmMs = dueMs
-    const { clock } = this.seams
+    const { clock, dueNowMs } = this.seams
     // A timer may be early by a part of a millisecond.
-    const waitMs = Math.min(Math.max(1, dueMs - clock.wallMs() + 1), QUEUE_WATCH_LIMITS.alarmMsMax)
+    const waitMs = Math.min(Math.max(1, dueMs - dueNowMs() + 1), QUEUE_WATCH_LIMITS.alarmMsMax)
     watched.cancelAlarm = clock.alarm(waitMs, () => {
       watched.alarmMs = Infinity
       watched.cancelAlarm = undefined

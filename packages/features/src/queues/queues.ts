@@ -57,6 +57,7 @@ import {
   type QueueLengths,
   type ShownMessage,
 } from "./queue-queries-core.js"
+import { orderTimeMs } from "./message-rows-core.js"
 import { QueueWatch, type QueueWaiter } from "./queue-watch.js"
 
 const DAY_SECONDS = 86_400
@@ -119,7 +120,7 @@ export class Queues {
 
   constructor(private readonly seams: QueueSeams) {
     this.random = seams.random.fork("queues")
-    this.watch = new QueueWatch(seams)
+    this.watch = new QueueWatch({ ...seams, dueNowMs: () => this.dueNowMs() })
   }
 
   /** Requests that wait for messages. */
@@ -176,8 +177,8 @@ export class Queues {
   /** Exact while nothing changes: it reads the places of all messages that are not due. */
   async lengths({ queue, messages }: NamedQueue): Promise<QueueLengths> {
     let [inFlight, delayed] = [0, 0]
-    const { clock, metadata } = this.seams
-    const first = { fromMs: clock.wallMs() + 1 }
+    const { metadata } = this.seams
+    const first = { fromMs: this.dueNowMs() + 1 }
     for await (const page of walkPages(first, ({ fromMs }) => metadata.ask(countLater(queue.id, fromMs)))) {
       inFlight += page.inFlight
       delayed += page.delayed
@@ -188,7 +189,7 @@ export class Queues {
   /** Adds messages to a queue; returns their ids once they are durable. */
   async add(name: QueueName, inputs: readonly MessageInput[], options: AddOptions): Promise<readonly MessageId[]> {
     const messages = inputs.map(input => this.newMessage(input, options))
-    const request = { ...name, messages, messagesMax: options.messagesMax }
+    const request = this.additionOf(name, messages, options)
     const adding = this.seams.metadata.run(addMessages(request)).then(() => this.noteAdded(name, messages.length))
     const ids = messages.map(({ id }) => id)
     if (options.timeoutMs === undefined) await adding
@@ -199,9 +200,13 @@ export class Queues {
   /** The same without waiting: whether it succeeds remains unknown. */
   addUnawaited(name: QueueName, inputs: readonly MessageInput[], options: AddOptions): readonly MessageId[] {
     const messages = inputs.map(input => this.newMessage(input, options))
-    const request = { ...name, messages, messagesMax: options.messagesMax }
+    const request = this.additionOf(name, messages, options)
     this.unawait(() => this.seams.metadata.run(addMessages(request)).then(() => this.noteAdded(name, messages.length)))
     return messages.map(({ id }) => id)
+  }
+
+  private additionOf(name: QueueName, messages: readonly NewMessage[], { messagesMax }: AddOptions) {
+    return { ...name, messages, messagesMax, storeMs: this.seams.storeClock.shownMs }
   }
 
   /** Waits for messages of some queues. */
@@ -232,7 +237,8 @@ export class Queues {
     let isWhole = fromMs.every(ms => ms === 0)
     for (;;) {
       const overMs = shownDueTimeMs(this.seams) ?? 0
-      const claim = { account, queues, fromMs, overMs, ...limits, refusedQueues }
+      const storeMs = this.seams.storeClock.shownMs
+      const claim = { account, queues, fromMs, storeMs, overMs, ...limits, refusedQueues }
       const claimed = await this.seams.metadata.run(claimMessages(claim))
       for (const [at, name] of queues.entries()) this.noteReached({ account, name }, fromMs[at], claimed.reachedMs[at])
       for (const name of claimed.movedTo) this.watch.changed(queueRowKey(account, name))
@@ -258,7 +264,7 @@ export class Queues {
 
   /** While messages that are held back come first in a queue, the watch does not notice what other nodes add. */
   private lookAgain(row: RowKey): void {
-    this.watch.noteDue(row, this.seams.clock.wallMs() + QUEUE_LIMITS.lookAgainMs)
+    this.watch.noteDue(row, this.dueNowMs() + QUEUE_LIMITS.lookAgainMs)
   }
 
   /** Returns false for a refusal; throws other errors. */
@@ -306,12 +312,13 @@ export class Queues {
 
   /** Changes when messages are due. */
   async reschedule(account: AccountId, messages: readonly RescheduledMessage[]): Promise<readonly RescheduleOutcome[]> {
-    const outcomes = await this.seams.metadata.run(rescheduleMessages(account, messages))
+    const { metadata, storeClock } = this.seams
+    const outcomes = await metadata.run(rescheduleMessages(account, messages, storeClock.shownMs))
     for (const outcome of outcomes) {
       if (outcome.kind !== "done") continue
       const row = queueRowKey(account, outcome.queueName)
       if (outcome.seconds === 0) this.watch.changed(row)
-      else this.watch.noteDue(row, this.seams.clock.wallMs() + 1_000 * outcome.seconds)
+      else this.watch.noteDue(row, this.dueNowMs() + 1_000 * outcome.seconds)
     }
     return outcomes
   }
@@ -329,8 +336,8 @@ export class Queues {
   async peek({ account, name }: QueueName, max: number, isNewest: boolean): Promise<readonly Delivery[]> {
     const found = await this.find({ account, name })
     if (found === undefined) return []
-    const nowMs = this.seams.clock.wallMs()
-    const shown = await this.seams.metadata.ask(peekMessages(account, found.queue.id, nowMs, max, isNewest))
+    const times = { nowMs: this.seams.clock.wallMs(), dueNowMs: this.dueNowMs() }
+    const shown = await this.seams.metadata.ask(peekMessages(account, found.queue.id, times, max, isNewest))
     return this.withContents(account, shown)
   }
 
@@ -399,6 +406,11 @@ export class Queues {
       })
       .finally(() => this.unawaited.delete(under))
     this.unawaited.add(under)
+  }
+
+  private dueNowMs(): number {
+    const { clock, storeClock } = this.seams
+    return orderTimeMs(clock.wallMs(), storeClock.shownMs)
   }
 
   private noteAdded(name: QueueName, messages: number): void {
