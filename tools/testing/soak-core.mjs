@@ -20,6 +20,12 @@ const tests = (path, settings = {}) => ({
     ),
 })
 
+/** All test files of a class, so that properties without a kind of their own meet fresh seeds, too. */
+const testsOfClass = name => ({
+  args: seed => ["tools/test.mjs", "--class", name, "--seed", String(seed)],
+  repeat: seed => `npm test -- --class ${name} --seed ${seed}`,
+})
+
 const command = (text, ...args) => ({ args: () => args, repeat: () => text })
 
 export const SOAK_KINDS = [
@@ -30,6 +36,7 @@ export const SOAK_KINDS = [
   { name: "long cluster", weight: 2, ...simulation("cluster", "--rounds", "2") },
   { name: "aging", weight: 2, ...simulation("aging") },
   { name: "limits", weight: 2, ...simulation("limits") },
+  { name: "pure tests", weight: 2, ...testsOfClass("pure") },
   { name: "histories", weight: 6, ...tests("tests/engines/histories") },
   { name: "histories of PostgreSQL", weight: 2, ...tests("tests/engines/postgres") },
   { name: "simulated database", weight: 3, ...tests("tests/sql/simulated") },
