@@ -15,7 +15,7 @@ export const SQL_LIMITS = {
   fetchesMax: 256,
   /** After so many fetches, a decision that misses a row goes on as if it were absent, so that it finds all that it misses. */
   fetchesBeforeGathering: 4,
-  /** Times that all rows of a batch of queries are fetched; then each query that is left reads a snapshot. */
+  /** Times that all rows of a batch of queries are fetched; then each query that is left reads a snapshot, and gathers. */
   fetchesOfOneStatement: 4,
   /** Times that a query fetches from its snapshot. */
   fetchesOfSnapshot: 10_000,

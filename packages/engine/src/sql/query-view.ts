@@ -17,8 +17,9 @@ export class SqlQueryView extends BatchView implements QueryView {
     readonly incarnations: Incarnations,
     readonly position: Position,
     private readonly refusal?: Failure,
+    gathers = false,
   ) {
-    super(fetched, wants, NO_CHANGES)
+    super(fetched, wants, NO_CHANGES, gathers)
   }
 
   override get(family: Family, key: RowKey): MetadataRow | undefined {

@@ -19,8 +19,8 @@ interface WaitingQuery {
   readonly passesHalt: boolean
   /** Statements that it has waited for. */
   fetches: number
-  /** Gives the result. Throws what the query throws. */
-  answer(view: QueryView): void
+  /** Returns what resolves the query with its result. Throws what the query throws. */
+  answer(view: QueryView): () => void
 }
 
 interface ReaderHost {
@@ -62,7 +62,10 @@ export class Reader {
   }
 
   ask<Result>(query: Query<Result>, passesHalt = false): Promise<Result> {
-    return this.answered(passesHalt, resolve => view => resolve(query.answer(view)))
+    return this.answered(passesHalt, resolve => view => {
+      const result = query.answer(view)
+      return () => resolve(result)
+    })
   }
 
   /** Resolves after a statement that was sent after this call. */
@@ -70,7 +73,7 @@ export class Reader {
     return this.answered(false, resolve => {
       let isSent = false
       return () => {
-        if (isSent) return resolve()
+        if (isSent) return resolve
         isSent = true
         throw ROWS_MISSING
       }
@@ -145,7 +148,7 @@ export class Reader {
     return queries.filter(waiting => !this.answer(waiting, fetched, position))
   }
 
-  /** Answers a query that finds out what it needs step by step: each step fetches only what it lacks. */
+  /** Answers a query that finds out what it needs step by step: each step fetches only what it lacks, and all of that. */
   private async answerInSnapshot(waiting: Waiting<WaitingQuery>): Promise<void> {
     const { wants } = waiting.work
     await this.orUnreachable(waiting.sinceMs, session => {
@@ -158,7 +161,7 @@ export class Reader {
           const found = await fetch({ lane: id, ...missing.request() })
           this.host.onState(found.lane, number)
           fetched.add(missing, found)
-          if (this.answer(waiting, fetched, position)) return
+          if (this.answer(waiting, fetched, position, true)) return
         }
         throw fail("tooManyInFlight", { message: "the query needs too many rows" })
       })
@@ -166,12 +169,20 @@ export class Reader {
   }
 
   /** False: rows are missing. */
-  private answer({ work, reject }: Waiting<WaitingQuery>, fetched: FetchedRows, position: Position): boolean {
+  private answer(
+    { work, reject }: Waiting<WaitingQuery>,
+    fetched: FetchedRows,
+    position: Position,
+    gathers = false,
+  ): boolean {
+    const refusal = work.passesHalt ? undefined : this.host.refusal()
+    const view = new SqlQueryView(fetched, work.wants, this.host.incarnations, position, refusal, gathers)
     try {
-      const refusal = work.passesHalt ? undefined : this.host.refusal()
-      work.answer(new SqlQueryView(fetched, work.wants, this.host.incarnations, position, refusal))
+      const resolve = work.answer(view)
+      if (view.hasGathered) return false
+      resolve()
     } catch (error) {
-      if (error instanceof RowsMissing) return false
+      if (error instanceof RowsMissing || view.hasGathered) return false
       reject(asFailure(error))
     }
     return true

@@ -267,12 +267,12 @@ interface SqlPayload {
   readonly bytes?: Uint8Array
 }
 
-/** Rows that one decision may find missing before it is broken off. */
+/** Rows and ranges that one decision or query may find missing before it is broken off. */
 const GATHERED_MAX = 2 * COMMAND_ROWS_MAX
 
 /**
- * The rows of a batch as one decision or query sees them. One that gathers shows a missing row as absent and goes on, so that
- * a decision that reads row after row has them fetched together. Such a decision is not to be used.
+ * The rows of a batch as one decision or query sees them. One that gathers shows a missing row as absent, and a range as if
+ * it ended, and goes on, so that what reads row after row has them fetched together. Its outcome is not to be used then.
  */
 export class BatchView implements DecisionView {
   /** Rows of the database that it read, by name. */
@@ -301,12 +301,17 @@ export class BatchView implements DecisionView {
     }
     if (!this.fetched.has(stored, key)) {
       this.wants.addRow(family, key)
-      if (!this.gathers || this.gathered >= GATHERED_MAX) throw ROWS_MISSING
-      this.gathered += 1
+      this.miss()
       return undefined
     }
     const row = this.fetched.row(stored, key)
     return row && this.shown(stored, column, row)
+  }
+
+  /** Notes that something is missing. Throws `RowsMissing`, unless the view gathers. */
+  private miss(): void {
+    if (!this.gathers || this.gathered >= GATHERED_MAX) throw ROWS_MISSING
+    this.gathered += 1
   }
 
   /**
@@ -320,9 +325,9 @@ export class BatchView implements DecisionView {
     const counters = this.fetched.countersOf(bucketId)
     if (counters === undefined) {
       this.wants.counters.add(bucketId)
-      throw ROWS_MISSING
+      this.miss()
     }
-    return { value: encodeCounters(counters), payload: undefined }
+    return { value: encodeCounters(counters ?? NO_COUNTS), payload: undefined }
   }
 
   private usageRow(key: RowKey): MetadataRow | undefined {
@@ -331,7 +336,7 @@ export class BatchView implements DecisionView {
     if (changed?.isNew === true) return usageRowOf(changed.added)
     if (!this.fetched.hasUsage(key)) {
       this.wants.usage.add(key)
-      throw ROWS_MISSING
+      this.miss()
     }
     const found = this.fetched.usageOf(key)
     return found && usageRowOf(changed === undefined ? found : addUsage(found, changed.added))
@@ -342,9 +347,9 @@ export class BatchView implements DecisionView {
     const all = this.fetched.allUsage
     if (all === undefined) {
       this.wants.wantsAllUsage = true
-      throw ROWS_MISSING
+      this.miss()
     }
-    const found = [...all].filter(([key]) => key >= start && key < end).sort(([a], [b]) => (a < b ? -1 : 1))
+    const found = [...(all ?? [])].filter(([key]) => key >= start && key < end).sort(([a], [b]) => (a < b ? -1 : 1))
     for (const [key, usage] of reverse ? found.reverse() : found) yield [key, usageRowOf(usage)]
   }
 
@@ -353,7 +358,7 @@ export class BatchView implements DecisionView {
     const keys = Array.from(this.range("buckets", range), ([key]) => key)
     const missing = keys.map(bucketIdOfRowKey).filter(bucketId => this.fetched.countersOf(bucketId) === undefined)
     for (const bucketId of missing) this.wants.counters.add(bucketId)
-    if (missing.length > 0) throw ROWS_MISSING
+    if (missing.length > 0) this.miss()
     for (const key of keys) yield [key, this.countersRow(key)]
   }
 
@@ -388,7 +393,7 @@ export class BatchView implements DecisionView {
     }
     if (known?.isWhole === true) return
     this.wants.addRange(family, range)
-    throw ROWS_MISSING
+    this.miss()
   }
 
   payload(family: Family, key: RowKey, row: MetadataRow): Uint8Array | undefined {
@@ -397,7 +402,7 @@ export class BatchView implements DecisionView {
     const { family: stored } = storedIn(family)
     if (!this.fetched.has(stored, key)) {
       this.wants.addRow(family, key)
-      throw ROWS_MISSING
+      this.miss()
     }
     // A range returned the row without its payload; both are of one moment.
     return payloadOf(this.fetched.row(stored, key)?.payload)?.bytes

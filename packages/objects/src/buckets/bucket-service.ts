@@ -171,6 +171,7 @@ export const bucketsOfAccount = query(
     for (const [key] of view.range("accountBuckets", {
       start: start > range.start ? start : range.start,
       end: range.end,
+      expectedRows: max + 1,
     })) {
       if (records.length === max) return { records, next: records.at(-1)?.name }
       const record = findBucket(view, parseBucketName(key.slice(nameAt)))

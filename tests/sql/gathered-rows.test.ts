@@ -1,0 +1,51 @@
+/** Queries that read row after row: however many, they take a few statements, and see what is there. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { rowKeyOf } from "@hayloft/base/ids.js"
+import { command, query } from "@hayloft/engine/metadata/index.js"
+import { SimulatedWorld, SLOW } from "./simulated-world.js"
+
+const ROWS = 1_500
+const ALL = { start: rowKeyOf("row"), end: rowKeyOf("rox") }
+const keyOf = (at: number) => rowKeyOf(`row ${String(at).padStart(4, "0")}`)
+const ODD = Buffer.from("odd")
+
+/** Each row, and for every second one a row of the other family. */
+const fill = command<[from: number, to: number], undefined>({
+  name: "Fill",
+  touches: () => [],
+  decide(view, _, from, to) {
+    const keys = Array.from({ length: to - from }, (_row, at) => from + at)
+    const families = (at: number) =>
+      at % 2 === 1 ? (["keyUses", "pendingDeletions"] as const) : (["keyUses"] as const)
+    const writes = keys.flatMap(at =>
+      families(at).map(family => {
+        view.get(family, keyOf(at))
+        return { family, key: keyOf(at), value: ODD }
+      }),
+    )
+    return { writes, result: undefined }
+  },
+})
+
+test("rows and ranges that rows name are read together", () => {
+  const world = new SimulatedWorld(3, SLOW)
+  return world.run(async () => {
+    const engine = await world.open("node")
+    for (let from = 0; from < ROWS; from += 100) await engine.run(fill(from, from + 100))
+    let runs = 0
+    const walk = query("WalkOfNames", view => {
+      runs += 1
+      if (view.get("keyUses", keyOf(0)) === undefined) throw new Error("the first row is there")
+      let odd = 0
+      let inRanges = 0
+      for (const [key] of view.range("keyUses", ALL)) {
+        if (view.get("pendingDeletions", key) !== undefined) odd += 1
+        for (const _ of view.range("pendingDeletions", { start: key, end: rowKeyOf(`${key}~`) })) inRanges += 1
+      }
+      return { odd, inRanges }
+    })
+    assert.deepEqual(await engine.ask(walk()), { odd: ROWS / 2, inRanges: ROWS / 2 })
+    assert.ok(runs < 20, `the query was run ${runs} times`)
+  })
+})
