@@ -7,6 +7,8 @@ import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { OWNER, STRANGER } from "../s3/over-model.js"
 import { serveSwift } from "./world.js"
 
+const HOUR_MS = 3_600_000
+
 test("after five wrong keys of one user a client is answered 498, and other users are not", async () => {
   const [clock, audit] = [new SimClock(), new FakeAudit()]
   const world = await serveSwift({ attempts: attemptsWith(clock, audit) })
@@ -34,6 +36,31 @@ test("after five wrong keys of one user a client is answered 498, and other user
       ],
     )
     assert.ok(!JSON.stringify(audit.all).includes("wrong"))
+  } finally {
+    await world.stop()
+  }
+})
+
+test("a token that was issued while the clock was ahead ends once the clock is set right", async () => {
+  const clock = new SimClock()
+  const world = await serveSwift({ clock })
+  const rightMs = clock.wallMs()
+  try {
+    clock.jumpWall(365 * 24 * HOUR_MS)
+    const ahead = await world.signIn(OWNER)
+    assert.equal((await ahead.call("HEAD", "")).status, 204)
+    clock.jumpWall(rightMs - clock.wallMs())
+    assert.equal((await ahead.call("HEAD", "")).status, 401)
+    const user = await world.signIn(OWNER)
+    for (const [atMs, status] of [
+      [rightMs, 204],
+      [rightMs - HOUR_MS / 4, 204],
+      [rightMs + 25 * HOUR_MS - 1, 204],
+      [rightMs + 25 * HOUR_MS, 401],
+    ] as const) {
+      clock.jumpWall(atMs - clock.wallMs())
+      assert.equal((await user.call("HEAD", "")).status, status, `${atMs - rightMs}`)
+    }
   } finally {
     await world.stop()
   }

@@ -4,12 +4,13 @@
  * A user of TempAuth is `ACCOUNT:ACCESS-KEY-ID`, or the id alone, and its key is the secret. Tokens are not stored
  * (`format/swift-token`): one ends with its time, or with its key, on every node at once.
  *
- * Promises  Requests within the same hour of the clock get the same token, as long as the key stays.
+ * Promises  Requests within the same hour of the clock get the same token, as long as the key stays. A token that was
+ *           issued while the clock was ahead ends once it is set right.
  * Refuses   Temporary credentials: their session token is no part of TempAuth.
  */
 import { createHash, timingSafeEqual } from "node:crypto"
 import type { Keyring, KnownAccessKey } from "@hayloft/access/contract.js"
-import type { SecretAttempts } from "@hayloft/access/index.js"
+import { isIssuedAhead, type SecretAttempts } from "@hayloft/access/index.js"
 import { fail, unlessRefused } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, type AccessKeyId } from "@hayloft/base/ids.js"
 import type { Exchange } from "../http/index.js"
@@ -78,7 +79,7 @@ export class SwiftSignIn {
     return after(this.keyOf(claimed.accessKeyId, nowMs), key => {
       if (key === undefined || !claimed.isMadeWith(key.secret))
         throw fail("invalidToken", { accessKeyId: claimed.accessKeyId, message: "the token, or its key, is not valid" })
-      if (claimed.expiresSeconds * 1000 <= nowMs)
+      if (isOver(claimed.expiresSeconds, nowMs))
         throw fail("tokenExpired", { accessKeyId: claimed.accessKeyId, message: "the token has expired" })
       this.accounts.noteUse(key, nowMs, SERVICE, this.region)
       return key
@@ -95,6 +96,9 @@ export class SwiftSignIn {
     return this.accounts.secretOf(id, undefined, nowMs)
   }
 }
+
+const isOver = (expiresSeconds: number, nowMs: number): boolean =>
+  expiresSeconds * 1000 <= nowMs || isIssuedAhead((expiresSeconds - TOKEN_SECONDS - ISSUED_EVERY_SECONDS) * 1000, nowMs)
 
 const isNamed = ({ account }: KnownAccessKey, name: string): boolean =>
   [account.number, account.id, `${ACCOUNT_PREFIX}${account.number}`].some(known => known === name)
