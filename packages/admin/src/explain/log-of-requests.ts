@@ -100,6 +100,11 @@ export const REQUEST_EVENTS = {
     "Nothing, if two stores copy to each other. If the target is to get back what it has lost: `hayloft copies set` with --send-back, then `hayloft copies fill`.",
     COPIES,
   ),
+  copies_unchecked: warn(
+    "A fill with --remove met `objects` objects in the target of the bucket `bucket` that this store does not have, and that the target refused to describe: nothing says that they are copies, so they stay.",
+    "Nothing, if other clients have written them with keys of their own (SSE-C). Otherwise permit s3:GetObject in the target, and run `hayloft copies fill --remove BUCKET` again.",
+    COPIES,
+  ),
   copies_filled_again: warn(
     "The log of the bucket `bucket` became too long or too old while its target took nothing, and was given up: all objects are compared with the target, and sent where they differ. Copies of objects that were removed here meanwhile stay there.",
     "Repair the target: it goes on by itself. Once it follows, and this store has all that it should have, `hayloft copies fill --remove BUCKET` removes copies of what was removed here.",

@@ -93,7 +93,11 @@ export class BucketCopier {
     private readonly totals: CopyTotals,
   ) {
     this.backlog = new Backlog(parts.copyLog, bucket.id)
-    this.filling = new Filling(parts)
+    this.filling = new Filling(parts, {
+      isWaiting: key => (this.parkedChanges.get(key) ?? this.parked.get(key))?.isFinal === false,
+      succeed: key => this.succeed(key),
+      fail: (key, failure, signal) => this.noteFailure(key, [], failure, signal),
+    })
     this.ending = new FirstAbort([parts.sender.signal])
   }
 
@@ -221,11 +225,17 @@ export class BucketCopier {
 
   /** An operator who meant them to be sent has to know. */
   private noteLeftOut(): void {
-    if (this.leftOut > 0) this.parts.log.warn("copies_left_out", { bucket: this.bucket.name, objects: this.leftOut })
+    const { log } = this.parts
+    const { unchecked } = this.filling
+    if (this.leftOut > 0) log.warn("copies_left_out", { bucket: this.bucket.name, objects: this.leftOut })
+    if (unchecked > 0) log.warn("copies_unchecked", { bucket: this.bucket.name, objects: unchecked })
     this.leftOut = 0
+    this.filling.unchecked = 0
   }
 
   private isFilled(state: CopyState): boolean {
+    // Removals that were parked are written before the fill ends, or with its end.
+    if (this.parkedChanges.size > PARKED_PER_COMMAND) return false
     return state.phase === "filling" && this.filling.isListed && this.window.size === 0
   }
 

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
-import type { CopyLog } from "./copy-log.js"
+import { PARKED_PER_COMMAND, type CopyLog } from "./copy-log.js"
 import { noSignal } from "@hayloft/upkeep/repair/testing-repair.js"
 import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { keepsEtag, uploadOf } from "../remote-buckets/index.js"
@@ -174,4 +174,77 @@ test("a target that lists and takes nothing is away: few objects are parked, and
     assert.ok(scene.there().size >= 60 - COPIES_LIMITS.failedInRowMax, code)
     assert.equal(await scene.rows(), 0)
   }
+})
+
+/** A filled target, of which this store has since lost all but the first key, without a row of the log for it. */
+async function lossy(keys: readonly string[]): Promise<CopiesScene> {
+  const scene = await CopiesScene.open()
+  for (const key of keys) await scene.put(key, "x")
+  await scene.set()
+  await scene.settle()
+  for (const key of keys.slice(1)) await scene.delete(key, true)
+  return scene
+}
+
+test("a removal that the target refuses, or always fails, is parked, and holds up no fill", async () => {
+  const scene = await lossy(["a", "bad1", "bad2", "bad3", "held", "lost"])
+  // So they are not removed at the same time.
+  const theirs = ["bad1", "bad2"].flatMap(key =>
+    Array.from({ length: 2 * COPIES_LIMITS.keysConcurrent }, (_, i) => `${key} theirs ${String(i).padStart(2, "0")}`),
+  )
+  for (const key of theirs) scene.origin.set(keyOf(key), Buffer.from("x"))
+  scene.origin.before = (kind, key) => {
+    if (kind === "remove" && key === keyOf("held")) throw fail("remoteRefused", { message: "It is locked." })
+    if (kind === "remove" && /^bad\d$/.test(key ?? "")) throw fail("remoteUnavailable", { message: "503" })
+  }
+  await scene.put("z", "new")
+  await scene.run(scene.copies.fillAgain(scene.bucket, true))
+  await scene.work(60_000)
+  const { phase, parked } = await scene.status()
+  assert.deepEqual([phase, parked.map(({ key }) => key)], ["following", ["bad1", "bad2", "bad3", "held"]])
+  assert.deepEqual([...scene.there().keys()], ["a", "bad1", "bad2", "bad3", "held", "z", ...theirs].sort())
+  scene.restart()
+  scene.origin.before = () => undefined
+  await scene.settle()
+  assert.deepEqual([...scene.there().keys()], ["a", "z", ...theirs].sort())
+})
+
+test("more removals than one command parks are all parked before the fill ends", async () => {
+  const keys = Array.from({ length: 3 * PARKED_PER_COMMAND }, (_, i) => `k${String(i).padStart(3, "0")}`)
+  const scene = await lossy(keys)
+  await scene.delete(keys[0] ?? "", true)
+  const isHeld = (key: string | undefined): boolean => key !== undefined && Number(key.slice(1)) % 2 === 1
+  scene.origin.before = (kind, key) => {
+    if (kind === "remove" && isHeld(key)) throw fail("remoteRefused", { message: "It is locked." })
+  }
+  const log: { change: CopyLog["change"] } = scene.log
+  const { change } = log
+  let isKilled = false
+  log.change = async (id, of) => {
+    if (isKilled) throw fail("deviceFailed", { message: "the process is killed" })
+    const changed = await change(id, of)
+    isKilled = changed?.phase === "following"
+    return changed
+  }
+  await scene.run(scene.copies.fillAgain(scene.bucket, true))
+  for (let turns = 0; !isKilled && turns < 400; turns += 1) await scene.work(250).catch(() => undefined)
+  assert.ok(isKilled, "the fill has ended")
+  log.change = change
+  scene.restart()
+  scene.origin.before = () => undefined
+  await scene.settle(7_200_000)
+  await scene.assertCopied("also those of the last command")
+})
+
+test("an object of the target that cannot be looked at stays, and holds up no fill", async () => {
+  const scene = await lossy(["a", "lost"])
+  scene.origin.set(keyOf("theirs"), Buffer.from("encrypted with a key of its client"))
+  scene.origin.before = (kind, key) => {
+    if (kind === "head" && key === keyOf("theirs")) throw fail("remoteRefused", { message: "400" })
+  }
+  await scene.run(scene.copies.fillAgain(scene.bucket, true))
+  await scene.settle()
+  assert.deepEqual([...scene.there().keys()], ["a", "theirs"])
+  const [warning] = scene.world.telemetry.entries("copies_unchecked")
+  assert.equal(warning?.fields?.["objects"], 1)
 })

@@ -3,18 +3,30 @@
  *
  * A target that is filled again may have copies of objects that this store does not have. They may have been removed, or this store may have
  * lost them, so that the target has the only copy: they stay, unless the operator asked for their removal. Only objects with the mark
- * of a copy for this target are removed.
+ * of a copy for this target are removed: one that the target does not let look at stays. A removal that the target refuses, or fails
+ * again and again, is parked, and holds up nothing.
  */
+import { AssertionError } from "@hayloft/base/assert.js"
+import { asFailure, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { ObjectKey } from "@hayloft/base/ids.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Bucket, Objects } from "@hayloft/objects/index.js"
 import { COPIES_LIMITS } from "./limits.js"
 import { currentInfoOf, isCopyFor, thereOf, type SendingParts } from "./sending.js"
 import type { CopiesSetting } from "./setting.js"
-import { originPages } from "../remote-buckets/index.js"
+import { originPages, type Origin, type OriginObject } from "../remote-buckets/index.js"
 
 interface FillingParts extends SendingParts {
   readonly objects: Pick<Objects, "get" | "parts" | "list">
+}
+
+/** Keeper of the keys that the target fails to take, or to remove. */
+interface Parking {
+  /** The key waits for another attempt already. */
+  isWaiting(key: ObjectKey): boolean
+  succeed(key: ObjectKey): void
+  /** Returns true if the key is parked: nothing else waits for it then. */
+  fail(key: ObjectKey, failure: Failure, signal: AbortSignal): Promise<boolean>
 }
 
 interface Page {
@@ -29,8 +41,13 @@ export class Filling {
   private after = ""
   /** All keys were returned. */
   isListed = false
+  /** Objects of the target that could not be looked at, since the last fill that ended. */
+  unchecked = 0
 
-  constructor(private readonly parts: FillingParts) {}
+  constructor(
+    private readonly parts: FillingParts,
+    private readonly parking: Parking,
+  ) {}
 
   /** From behind this key on. */
   begin(after: string): void {
@@ -67,15 +84,38 @@ export class Filling {
     for await (const { entries } of originPages(origin, request, signal)) {
       const found = entries.flatMap(entry => (entry.kind === "object" ? [entry.key] : []))
       const others = found.filter(key => !keys.has(key) && (upTo === undefined || key <= upTo))
-      await mapBounded(others, keysConcurrent, async key => {
-        const there = await thereOf(origin, key, signal)
-        if (there === undefined || !isCopyFor(there, setting)) return
-        // It may have been made since.
-        if ((await currentInfoOf(this.parts, { bucket, key }, undefined)) === undefined)
-          await origin.remove(key, {}, signal)
-      })
+      await mapBounded(others, keysConcurrent, key => this.removeOther(origin, { bucket, setting, key }, signal))
       const last = found.at(-1)
       if (upTo !== undefined && last !== undefined && last > upTo) return
+    }
+  }
+  private async removeOther(
+    origin: Origin,
+    { bucket, setting, key }: Pick<Page, "bucket" | "setting"> & { readonly key: ObjectKey },
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (this.parking.isWaiting(key)) return
+    const there = await this.checked(origin, key, signal)
+    if (there === undefined || !isCopyFor(there, setting)) return
+    // It may have been made since.
+    if ((await currentInfoOf(this.parts, { bucket, key }, undefined)) !== undefined) return
+    try {
+      await origin.remove(key, {}, signal)
+      this.parking.succeed(key)
+    } catch (error) {
+      if (signal.aborted || error instanceof AssertionError) throw error
+      if (!(await this.parking.fail(key, asFailure(error), signal))) throw error
+    }
+  }
+
+  /** Returns undefined also for an object that the target does not let look at: nothing says that it is a copy. */
+  private async checked(origin: Origin, key: ObjectKey, signal: AbortSignal): Promise<OriginObject | undefined> {
+    try {
+      return await thereOf(origin, key, signal)
+    } catch (error) {
+      if (!isFailure(error, "remoteRefused")) throw error
+      this.unchecked += 1
+      return undefined
     }
   }
 }
