@@ -2,7 +2,8 @@
 import type { ListRequest } from "@hayloft/objects/index.js"
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseBucketName, objectKeyOfText } from "@hayloft/base/ids.js"
+import { fail, type FailureKind } from "@hayloft/base/failures.js"
+import { parseBucketName, objectKeyOfText, type ObjectKey } from "@hayloft/base/ids.js"
 import { BULK_REQUEST, openBulkWork, textOfBulk } from "@hayloft/features/user-jobs/index.js"
 import type { JobStarter } from "@hayloft/features/user-jobs/index.js"
 import { OwnRequests } from "@hayloft/protocols/s3/index.js"
@@ -18,8 +19,26 @@ const POLICY = JSON.stringify({
   ],
 })
 
+/** Failures of the store, by key. */
+type Failing = Map<string, FailureKind>
+
 async function world() {
-  const { services, settings } = handleModel({ keys: [userKeyOf(USER, "bob", [POLICY])] })
+  const failing: Failing = new Map()
+  const check = ({ key }: { readonly key: ObjectKey }): void => {
+    const kind = failing.get(key)
+    if (kind !== undefined) throw fail(kind)
+  }
+  const { services, settings } = handleModel({
+    keys: [userKeyOf(USER, "bob", [POLICY])],
+    services: model => {
+      const { remove, getTags } = model.objects
+      Object.assign(model.objects, {
+        remove: (...args: Parameters<typeof remove>) => (check(args[0]), remove.apply(model.objects, args)),
+        getTags: (...args: Parameters<typeof getTags>) => (check(args[0]), getTags.apply(model.objects, args)),
+      })
+      return model
+    },
+  })
   const requests = new OwnRequests(settings)
   const bucket = await services.buckets.create({ name: parseBucketName("photos"), owner: OWNER_ACCOUNT, location: "" })
   const root = await requests.as(OPERATOR, bucket)
@@ -32,7 +51,10 @@ async function world() {
     const page = await services.objects.list({ bucket, prefix: "", delimiter: "", after: "", max: 100 })
     return page.entries.flatMap(entry => (entry.kind === "object" ? [entry.object.key] : []))
   }
-  const list = async (request: ListRequest) => services.objects.list(request)
+  const list = async (request: ListRequest) => {
+    if (failing.has("*")) throw fail("remoteUnavailable")
+    return services.objects.list(request)
+  }
   const work = (starter: JobStarter, request: object) => {
     const parsed = BULK_REQUEST.parse(request)
     const text = textOfBulk({ request: parsed, bucket: "photos", bucketId: bucket.id })
@@ -41,7 +63,7 @@ async function world() {
       { request: text, starter, startedMs: Date.now() + 1_000 },
     )
   }
-  return { services, settings, bucket, put, keys, work, requests, list, hasConditions }
+  return { services, settings, bucket, failing, put, keys, work, requests, list, hasConditions }
 }
 
 const hasConditions = async () => true
@@ -182,4 +204,43 @@ test("a selection is worked through in pages like a prefix: keys, folders and si
   assert.deepEqual([items.length, next], [2, undefined])
   for (const item of items) assert.equal(await ofVersions.work(item, false), undefined)
   assert.deepEqual(await versionsOf(), others)
+})
+
+test("an object at which its remote always fails is failing while the remote answers; a remote that is away is waited for", async () => {
+  const { put, keys, work, failing } = await world()
+  for (const key of ["bad", "good"]) await put(key)
+  const find = async () => {
+    const job = await work(OPERATOR, { kind: "delete-objects" })
+    return { job, items: (await job.itemsAfter("", undefined, 100)).items }
+  }
+  failing.set("bad", "remoteUnavailable")
+  const first = await find()
+  const outcomes = await Promise.all(first.items.map(item => first.job.work(item, false)))
+  assert.match(JSON.stringify(outcomes), /^\[\{"failing":"ServiceUnavailable: /)
+  assert.deepEqual([outcomes[1], await keys()], [undefined, ["bad"]])
+  const { job, items } = await find()
+  failing.set("*", "remoteUnavailable")
+  const [bad] = items
+  assert.ok(bad)
+  await assert.rejects(job.work(bad, false), /bad: ServiceUnavailable/)
+})
+
+test("an object whose tags the store fails to read is an item that is failing, and holds up no listing", async () => {
+  const { put, work, failing } = await world()
+  for (const key of ["a", "damaged", "far", "z"]) await put(key)
+  failing.set("damaged", "corruptRecord").set("far", "remoteUnavailable")
+  const wanted = { tag: { key: "is", value: "old" } }
+  for (const request of [{ kind: "delete-objects" }, { kind: "tag-objects", tags: [{ key: "is", value: "new" }] }]) {
+    const job = await work(OPERATOR, { ...request, ...wanted })
+    const { items, next } = await job.itemsAfter("", undefined, 100)
+    assert.deepEqual([items.map(({ key }) => key), next], [["damaged", "far"], undefined])
+    const outcomes = await Promise.all(items.map(item => job.work(item, false)))
+    assert.match(
+      JSON.stringify(outcomes),
+      /^\[\{"failing":"InternalError: .*\},\{"failing":"ServiceUnavailable: .*\}\]$/,
+    )
+  }
+  failing.set("a", "tooManyInFlight")
+  const waiting = await work(OPERATOR, { kind: "delete-objects", ...wanted })
+  await assert.rejects(waiting.itemsAfter("", undefined, 100), /SlowDown/)
 })

@@ -17,6 +17,8 @@ export interface BulkItem {
   readonly unchanged?: ObjectAt | undefined
   /** To restore: delete markers to remove, or the version to copy. */
   readonly restore?: { readonly markers: readonly VersionId[] } | { readonly copy: VersionId }
+  /** The reason why the store failed to tell whether the object is meant. */
+  readonly failing?: string
 }
 
 /** The prefix of a job as a byte string, as listings take it. */

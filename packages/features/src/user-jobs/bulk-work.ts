@@ -6,7 +6,7 @@
  * Limits    A page looks at `JOB_LIMITS.pageRowsMax` rows; versions of one key are read so many at a time.
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { parseVersionId, textOfObjectKey, type ObjectKey, type VersionId } from "@hayloft/base/ids.js"
+import { parseBucketName, parseVersionId, textOfObjectKey, type ObjectKey, type VersionId } from "@hayloft/base/ids.js"
 import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 import type {
   Bucket,
@@ -34,7 +34,7 @@ import {
 } from "./bulk-core.js"
 import type { ItemPage, ItemWork } from "../operator/index.js"
 import { JOB_LIMITS } from "./limits.js"
-import { requireListing } from "./object-requests.js"
+import { requireListing, type ObjectReply } from "./object-requests.js"
 import { placeInRanges, textInRanges, type ObjectKeyRange } from "./key-ranges-core.js"
 import { openJob, type JobServices, type OpenedJob, type StoredJob } from "./open-job.js"
 
@@ -71,6 +71,9 @@ interface Within {
 }
 
 class BulkWork implements ItemWork<BulkItem, RequestOutcome> {
+  /** The remotes of the buckets are asked once while a page is worked on. */
+  private isAnswered: Promise<boolean> | undefined
+
   constructor(
     private readonly services: BulkServices,
     private readonly opened: Opened,
@@ -132,10 +135,11 @@ class BulkWork implements ItemWork<BulkItem, RequestOutcome> {
       if (isBeyond(range, object.key) || (until !== undefined && object.key > until))
         return { items, scanned, next: undefined }
       scanned += 1
-      const isItem = isMeant(request, object, this.opened) && !isDone(request, object) && (await this.hasTag(object))
+      const isWanted = isMeant(request, object, this.opened) && !isDone(request, object)
+      const tagged = isWanted ? await this.tagged(object) : undefined
       const { key, sizeBytes, etag, written } = object
       const unchanged = unchangedSince(this.opened, written)
-      if (isItem) items.push({ key, versionId: "", sizeBytes, etag, unchanged })
+      if (tagged !== undefined) items.push({ key, versionId: "", sizeBytes, etag, unchanged, ...tagged })
       if (items.length >= max) return { items, scanned, next: range.isOneKey ? undefined : object.key }
     }
     return { items, scanned, next: range.isOneKey ? undefined : page.next }
@@ -182,10 +186,11 @@ class BulkWork implements ItemWork<BulkItem, RequestOutcome> {
     if (request.kind === "restore-objects") return this.toRestore(entry, key)
     if (!isMeant(request, listed, this.opened)) return undefined
     if (entry.kind === "marker" && request.tag !== undefined) return undefined
-    if (entry.kind === "version" && !(await this.hasTag(entry.object, versionId))) return undefined
+    const tagged = entry.kind === "version" ? await this.tagged(entry.object, versionId) : {}
+    if (tagged === undefined) return undefined
     const unchanged = unchangedSince(this.opened, listed.written)
     const etag = entry.kind === "version" ? entry.object.etag : ""
-    return { key, versionId, sizeBytes: listed.sizeBytes, etag, unchanged }
+    return { key, versionId, sizeBytes: listed.sizeBytes, etag, unchanged, ...tagged }
   }
 
   /** One item for each key: at its latest version. */
@@ -207,10 +212,11 @@ class BulkWork implements ItemWork<BulkItem, RequestOutcome> {
         "copy" in restore ? versionId === restore.copy : kind === "version",
       )
       if (wanted?.kind !== "version" || !isMeant(request, wanted.object, this.opened)) return undefined
-      if (!(await this.hasTag(wanted.object, wanted.versionId))) return undefined
+      const tagged = await this.tagged(wanted.object, wanted.versionId)
+      if (tagged === undefined) return undefined
       const { sizeBytes, etag } = wanted.object
       const unchanged = unchangedSince(this.opened, written, isMarker)
-      return { key, versionId: wanted.versionId, sizeBytes, etag, unchanged, restore }
+      return { key, versionId: wanted.versionId, sizeBytes, etag, unchanged, restore, ...tagged }
     }
   }
 
@@ -230,17 +236,29 @@ class BulkWork implements ItemWork<BulkItem, RequestOutcome> {
     return { versions: [...known, ...more], isAll: more.length < page.entries.length || page.next === undefined }
   }
 
-  /** Throws `accessDenied`: an object whose tags cannot be read cannot be told from the others. */
-  private async hasTag({ key }: Pick<ListedObject, "key">, versionId?: VersionId): Promise<boolean> {
+  /**
+   * Returns undefined for an object without the tag of the request, and otherwise what its item says of it. Throws
+   * `accessDenied`: an object whose tags may not be read cannot be told from the others.
+   */
+  private async tagged(
+    { key }: Pick<ListedObject, "key">,
+    versionId?: VersionId,
+  ): Promise<Pick<BulkItem, "failing"> | undefined> {
     const { request, bucket, requester } = this.opened
-    if (request.tag === undefined) return true
+    if (request.tag === undefined) return {}
     const version = versionId === undefined ? [] : [["versionId", versionId] as const]
     const query = [["tagging", ""] as const, ...version]
-    const { status, code, message } = await requester.send({ method: "GET", bucket: bucket.name, key, query })
-    if (status === 404) return false
-    if (status >= 500) throw fail("tooManyInFlight", { message: `${code}: ${message}` })
-    if (status >= 300)
-      throw fail("accessDenied", { message: `the tags of ${textOfObjectKey(key)} cannot be read: ${message}` })
+    const reply = await requester.send({ method: "GET", bucket: bucket.name, key, query })
+    if (reply.status === 404) return undefined
+    const outcome = await this.outcomeOf(key, reply)
+    if (outcome !== "done" && "failing" in outcome) return outcome
+    if (outcome !== "done")
+      throw fail("accessDenied", { message: `the tags of ${textOfObjectKey(key)} cannot be read: ${reply.message}` })
+    return (await this.hasTag(key, versionId)) ? {} : undefined
+  }
+
+  private async hasTag(key: ObjectKey, versionId: VersionId | undefined): Promise<boolean> {
+    const { request, bucket } = this.opened
     try {
       const { tags } = await this.services.objects.getTags({ bucket, key, ...(versionId && { versionId }) })
       return tags.some(([name, value]) => name === request.tag?.key && value === request.tag.value)
@@ -252,16 +270,40 @@ class BulkWork implements ItemWork<BulkItem, RequestOutcome> {
 
   async work(item: BulkItem): Promise<RequestOutcome> {
     const { request, bucket, requester } = this.opened
+    if (item.failing !== undefined) return { failing: item.failing }
     const hasConditions = request.kind !== "delete-objects" || (await this.services.hasConditions(bucket))
     for (const each of requestsFor(bucket.name, request, item, hasConditions)) {
-      const reply = await requester.send(each)
-      const outcome = outcomeOf(request, reply)
-      if (outcome === "later") {
-        throw fail("tooManyInFlight", { message: `${textOfObjectKey(item.key)}: ${reply.code}: ${reply.message}` })
-      }
+      const outcome = await this.outcomeOf(item.key, await requester.send(each))
       if (outcome !== "done") return "reason" in outcome ? outcome.reason : outcome
     }
     return undefined
+  }
+
+  /** A remote that fails at one object while it lists others may do so for ever. Throws what passes. */
+  private async outcomeOf(key: ObjectKey, reply: ObjectReply): Promise<Exclude<ReturnType<typeof outcomeOf>, "later">> {
+    const outcome = outcomeOf(this.opened.request, reply)
+    if (outcome !== "later") return outcome
+    const reason = `${reply.code}: ${reply.message}`
+    if (reply.failure?.kind === "remoteUnavailable" && (await this.remotesAnswer())) return { failing: reason }
+    throw fail("tooManyInFlight", { message: `${textOfObjectKey(key)}: ${reason}` })
+  }
+
+  private remotesAnswer(): Promise<boolean> {
+    return (this.isAnswered ??= this.probe())
+  }
+
+  private async probe(): Promise<boolean> {
+    const { bucket, request } = this.opened
+    const { buckets, list } = this.services
+    const target = request.kind === "copy-objects" ? [await buckets.open(parseBucketName(request.toBucket))] : []
+    try {
+      for (const each of [bucket, ...target])
+        await list({ bucket: each, prefix: "", delimiter: "", after: "", max: 1 }, false)
+      return true
+    } catch (error) {
+      if (isFailure(error, "remoteUnavailable", "remoteRefused")) return false
+      throw error
+    }
   }
 
   describe({ key, versionId }: BulkItem) {

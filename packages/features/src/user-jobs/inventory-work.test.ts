@@ -36,7 +36,7 @@ test("an inventory whose bucket goes away as the upload begins knows the upload,
           if (method === "POST") uploads.add("u1")
           if (method === "DELETE") uploads.delete("u1")
           const document = "<UploadId>u1</UploadId>"
-          return { status: 200, code: "", message: "", document, header: () => undefined }
+          return { status: 200, code: "", message: "", failure: undefined, document, header: () => undefined }
         },
       }),
     },

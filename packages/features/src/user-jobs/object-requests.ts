@@ -1,5 +1,5 @@
 /** Requests of S3 that the store itself makes for the starter of a job: with the same checks as that of a client. */
-import { fail } from "@hayloft/base/failures.js"
+import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { ObjectKey } from "@hayloft/base/ids.js"
 import type { Bucket, ObjectAt } from "@hayloft/objects/contract.js"
 import type { JobStarter } from "@hayloft/engine/format/job-record.js"
@@ -21,6 +21,8 @@ export interface ObjectReply {
   /** S3's code and message of a refusal; "" for a success. */
   readonly code: string
   readonly message: string
+  /** The reason why the request was refused; undefined if it was not. */
+  readonly failure: Failure | undefined
   /** The answer's body, if it is a small document. */
   readonly document: string
   /** Returns the value of the first header with the name. */

@@ -9,8 +9,9 @@
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { encodeLifecycleRules, TRANSITION_MINIMUMS } from "@hayloft/features/lifecycle/index.js"
+import type { ObjectReply } from "@hayloft/features/user-jobs/index.js"
 import { OPERATIONS, type S3Method, type S3Operation } from "./operations.js"
-import type { DocumentReply, OwnRequests } from "./own-requests.js"
+import type { OwnRequests } from "./own-requests.js"
 import { documentOfJson, jsonOfDocument } from "./settings/json-document-core.js"
 import { LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS, lifecycleRulesOf, MINIMUM_HEADER } from "./settings/lifecycle.js"
 import { parseXmlRoot } from "@hayloft/base/text/xml-reader.js"
@@ -138,7 +139,7 @@ export class S3BucketDocuments {
     method: DocumentMethod,
     body?: Uint8Array,
     headers: readonly (readonly [string, string])[] = [],
-  ): Promise<DocumentReply> {
+  ): Promise<ObjectReply> {
     const reply = await this.requests.sendAsOwner(bucket, {
       method,
       bucket: bucket.name,

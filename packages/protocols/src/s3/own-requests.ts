@@ -5,7 +5,7 @@
  * Promises  An exchange of this module never names another caller than the one that made it.
  * Limits    Bodies are in memory: small documents, and parts of uploads. Of an answer up to `REPLY_BYTES_MAX` bytes are read.
  */
-import { asFailure, fail, type Failure } from "@hayloft/base/failures.js"
+import { asFailure, fail } from "@hayloft/base/failures.js"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import { NO_PAYER } from "@hayloft/base/places-core.js"
 import { HeaderShapes, type RequestHeaders } from "@hayloft/base/http/request-headers.js"
@@ -31,12 +31,6 @@ const CODE = /<Code>([^<]*)<\/Code>/
 const MESSAGE = /<Message>([^<]*)<\/Message>/
 const REPLY_BYTES_MAX = 64 * 1024
 
-/** An answer with what a setting of a bucket is read from. */
-export interface DocumentReply extends ObjectReply {
-  /** The reason why the request was refused; undefined if it was not. */
-  readonly failure: Failure | undefined
-}
-
 export class OwnRequests implements ObjectRequests {
   private readonly protocol: Protocol
   private readonly known: KnownCallers
@@ -56,7 +50,7 @@ export class OwnRequests implements ObjectRequests {
   }
 
   /** A request by the root user of the bucket's owner. Throws `accessDenied` if the owner does not exist. */
-  async sendAsOwner({ owner }: Pick<Bucket, "owner">, request: ObjectRequest): Promise<DocumentReply> {
+  async sendAsOwner({ owner }: Pick<Bucket, "owner">, request: ObjectRequest): Promise<ObjectReply> {
     return this.send(await this.rootOf(owner), request, new AbortController().signal)
   }
 
@@ -77,7 +71,7 @@ export class OwnRequests implements ObjectRequests {
     throw fail("accessDenied", { message: "the account that owns the bucket does not exist" })
   }
 
-  private async send(caller: SignedS3Caller, request: ObjectRequest, signal: AbortSignal): Promise<DocumentReply> {
+  private async send(caller: SignedS3Caller, request: ObjectRequest, signal: AbortSignal): Promise<ObjectReply> {
     const { ifUnchanged } = request
     const exchange = new OwnExchange({ ...caller, ifUnchanged }, request, this.headersOf(request), signal)
     try {
@@ -182,7 +176,7 @@ class OwnExchange implements Exchange {
   }
 
   /** A slow answer says in its document that it failed. */
-  reply(): DocumentReply {
+  reply(): ObjectReply {
     const { document } = this
     const status = this.answer?.status ?? 500
     const isError = status >= 400 || /^(?:<\?xml[^>]*>)?\s*<Error>/.test(document)
