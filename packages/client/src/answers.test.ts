@@ -74,6 +74,49 @@ test("a listing that goes on without end is a failure", async () => {
   })
 })
 
+test("a listing that returns the same pages again and again is a failure, and one of many pages is not", async () => {
+  let pages = 3
+  const peer: RequestListener = (request, response) => {
+    pages -= 1
+    const isVersions = request.url?.includes("versions") === true
+    const isOfBuckets = request.url?.startsWith("/b") !== true
+    const next = `<NextContinuationToken>t${pages}</NextContinuationToken><NextKeyMarker>t${pages}</NextKeyMarker>`
+    const more = pages > 0 ? `<IsTruncated>true</IsTruncated>${next}` : ""
+    const name = isCircle ? `k${pages % 3}` : `k${pages}`
+    const object = `<Key>${name}</Key><Size>1</Size><ETag>"e"</ETag><LastModified>2026-01-01T00:00:00Z</LastModified>`
+    if (isOfBuckets) {
+      const bucket = `<Bucket><Name>${name}</Name><CreationDate>2026-01-01T00:00:00Z</CreationDate></Bucket>`
+      const token = pages > 0 ? `<ContinuationToken>t${pages}</ContinuationToken>` : ""
+      response.end(`<ListAllMyBucketsResult><Buckets>${bucket}</Buckets>${token}</ListAllMyBucketsResult>`)
+    } else if (isVersions) {
+      const version = `<Version>${object}<VersionId>v</VersionId></Version>`
+      response.end(`<ListVersionsResult>${more}${version}</ListVersionsResult>`)
+    } else response.end(`<ListBucketResult>${more}<Contents>${object}</Contents></ListBucketResult>`)
+  }
+  let isCircle = false
+  const PAGES = 2_000
+  await withPeer(peer, {}, async ({ client }) => {
+    const amount = async (listed: AsyncIterable<unknown>): Promise<number> => {
+      let count = 0
+      for await (const _ of listed) count += 1
+      return count
+    }
+    const lists = [
+      async () => (await client.listBuckets()).length,
+      () => amount(client.keys("b", "")),
+      () => amount(client.versions("b", "")),
+    ]
+    for (const list of lists) {
+      for (isCircle of [false, true]) {
+        pages = PAGES
+        if (isCircle) await assert.rejects(list(), { message: "the store returned a listing that has no end" })
+        else assert.equal(await list(), PAGES)
+      }
+      assert.ok(pages > PAGES / 4, "it ends soon")
+    }
+  })
+})
+
 test("XML of any form is read in linear time", () => {
   const repeated = 160_000
   const begun = process.cpuUsage()

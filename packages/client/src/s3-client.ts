@@ -42,7 +42,7 @@ import { S3_NAMESPACE, XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import { readXml, textOfChild } from "./xml-reader.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
 import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
-import { walkRemotePages } from "@hayloft/base/walk-pages.js"
+import { allPages } from "./all-pages.js"
 
 export type { ListedKey, ListedVersion, ObjectHead } from "./s3-answers.js"
 
@@ -51,18 +51,6 @@ const BACK_OFF_MS = 200
 
 /** S3's limit for one `DeleteObjects`. */
 export const DELETE_KEYS_MAX = 1000
-
-/** Yields all pages of a listing. Throws `BrokenAnswer` for one that goes on without end. */
-const allPages = <At, Page extends { readonly next: At | undefined }>(
-  read: (at: At | undefined) => Promise<Page>,
-  listed: (page: Page) => number,
-): AsyncGenerator<Page> =>
-  walkRemotePages<At | undefined, Page>(
-    undefined,
-    read,
-    page => listed(page) === 0,
-    () => new BrokenAnswer("the store returned a listing that has no end"),
-  )
 
 export interface ObjectName {
   readonly bucket: string
@@ -183,7 +171,7 @@ export class S3Client {
         const query: HeaderFields = token === undefined ? [] : [["continuation-token", token]]
         return bucketPageOf(await this.#document({ method: "GET", query }))
       },
-      page => page.buckets.length,
+      page => page.buckets.at(-1)?.name,
     )
     for await (const page of pages) buckets.push(...page.buckets)
     return buckets
@@ -383,7 +371,8 @@ export class S3Client {
   pages(bucket: string, prefix: string, delimiter: string): AsyncGenerator<KeyPage> {
     return allPages<string, KeyPage>(
       token => this.list(bucket, { prefix, delimiter, token }),
-      page => page.keys.length + page.prefixes.length,
+      ({ keys, prefixes }) =>
+        keys.length + prefixes.length === 0 ? undefined : `${keys.at(-1)?.key} ${prefixes.at(-1)}`,
     )
   }
 
@@ -399,7 +388,10 @@ export class S3Client {
         const query: HeaderFields = [["versions", ""], ["encoding-type", "url"], ["prefix", prefix], ...from]
         return versionPageOf(await this.#document({ method: "GET", bucket, query }))
       },
-      page => page.versions.length,
+      ({ versions }) => {
+        const last = versions.at(-1)
+        return last && `${last.key} ${last.versionId}`
+      },
     )
     for await (const page of pages) yield* page.versions
   }
