@@ -11,6 +11,7 @@ import { decodeKeyUse, encodeKeyUse, type KeyUseRecord } from "@hayloft/engine/f
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
 import { readPage, type RecordPage } from "../accounts/record-pages-core.js"
+import { SKEW_MS_MAX } from "../signing/skew.js"
 
 /** Tokens of one store. */
 export const ADMIN_TOKENS_MAX = 1_000
@@ -76,7 +77,9 @@ export const noteAdminTokenUse = command<[id: AdminTokenId, usedMs: number], voi
     const token = view.get("adminTokens", textRowKey(id))
     if (token === undefined) return { writes: [], result: undefined }
     const row = view.get("keyUses", useRow(id))
-    if (row !== undefined && decodeKeyUse(row.value).usedMs >= usedMs) return { writes: [], result: undefined }
+    // A much later use was noted while the clock was ahead.
+    const aheadMs = row === undefined ? -1 : decodeKeyUse(row.value).usedMs - usedMs
+    if (aheadMs >= 0 && aheadMs <= SKEW_MS_MAX) return { writes: [], result: undefined }
     const use: KeyUseRecord = { usedMs, service: "admin", region: "" }
     const noted = { family: "keyUses", key: useRow(id), value: encodeKeyUse(use) } as const
     if (row !== undefined) return { writes: [noted], result: undefined }

@@ -1,6 +1,7 @@
 /** Tokens of the admin API: what each is good for, until when, and what the store keeps of them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { must } from "@hayloft/base/assert.js"
 import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseAdminTokenId } from "@hayloft/base/ids.js"
@@ -106,6 +107,30 @@ test("the last use is shown, written at most each quarter of an hour, and goes w
   await written(clock.wallMs())
   await tokens.revoke(token.id)
   assert.deepEqual([...metadata.committed.range("keyUses", { start: "" as never, end: "\xff" as never })], [])
+})
+
+test("the last use comes back once a clock that was ahead is right", async () => {
+  const { clock, metadata, open } = world()
+  const tokens = open(1)
+  const { text } = await tokens.create({ name: "portal", scopes: ["read"], expiresMs: undefined })
+  const access = openAccess(new SimRandom(3), metadata, new MasterKeys(new Uint8Array(32)), ROOT_KEY)
+  await access.accounts.ensureRoot()
+  const key = must(await access.accounts.secretOf(ROOT_KEY.accessKeyId, undefined, clock.wallMs()), "the root key")
+  const use = async () => {
+    await verified(tokens, text)
+    access.accounts.noteUse(key, clock.wallMs(), "s3", "")
+    const shown = async () => [
+      (await open(9).list())[0]?.usedMs,
+      (await tokens.list())[0]?.usedMs,
+      (await access.accounts.lastUses()).get(ROOT_KEY.accessKeyId)?.usedMs,
+    ]
+    await until("the uses are shown", async () => (await shown()).every(usedMs => usedMs === clock.wallMs()), 1)
+  }
+  await use()
+  clock.jumpWall(365 * 24 * 60 * MINUTE_MS)
+  await use()
+  clock.jumpWall(-364 * 24 * 60 * MINUTE_MS)
+  await use()
 })
 
 test("a token that would be expired already is refused", async () => {

@@ -141,7 +141,8 @@ export class AdminTokens {
 
   private note(id: AdminTokenId, nowMs: number): void {
     const notedMs = this.notedMs.get(id) ?? -Infinity
-    if (nowMs < notedMs + NOTE_EVERY_MS) return
+    // A use that is much earlier than the noted one follows a clock that was ahead: it is noted instead.
+    if (Math.abs(nowMs - notedMs) < NOTE_EVERY_MS) return
     this.notedMs.set(id, nowMs)
     // A use that cannot be written is lost: no decision depends on it.
     this.directory.note(noteAdminTokenUse(id, nowMs)).catch(() => undefined)

@@ -35,7 +35,8 @@ export class AccessKeyUses {
 
   note(id: AccessKeyId, usedMs: number, service: string, region: string): void {
     const known = this.cached.get(id)
-    if (known !== undefined && usedMs < known.writtenMs + WRITE_EVERY_MS) {
+    // A use that is much earlier than the written one follows a clock that was ahead: it is written instead.
+    if (known !== undefined && Math.abs(usedMs - known.writtenMs) < WRITE_EVERY_MS) {
       known.usedMs = usedMs
       known.service = service
       known.region = region
