@@ -65,8 +65,8 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
   }),
   plant("shared bytes get the sealing of the latest version only", "packages/upkeep/src/encrypt/encrypt", {
     file: SEALING_COMMANDS,
-    find: "...versionsOfBytes(view, objectRowKey(bucketId, key), of),",
-    put: "...[...versionsOfBytes(view, objectRowKey(bucketId, key), of)].slice(0, 1),",
+    find: "...versionsOfBytes(view, objectRowKey(bucketId, key), of, foundIn),",
+    put: "...[...versionsOfBytes(view, objectRowKey(bucketId, key), of, foundIn)].slice(0, 1),",
   }),
   plant("a swap does not ask for the sealing of the rows", "packages/objects/src/commands/encrypt-commands-core", {
     file: "packages/objects/src/commands/reencode-commands-core.ts",

@@ -98,8 +98,8 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
   }),
   plant("segments of kept versions wait for nothing", "packages/features/src/undelete/undelete", {
     file: "packages/objects/src/queries/versions-of-bytes-core.ts",
-    find: "return firstOf(versionsOfBytes(view, row, id))",
-    put: "return undefined",
+    find: "?? firstOf(searched(view, row, id))",
+    put: "",
   }),
   plant("a bucket opts in before the devices refuse earlier releases", "packages/features/src/undelete/undelete", {
     file: "packages/features/src/undelete/undelete.ts",

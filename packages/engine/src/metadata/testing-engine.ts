@@ -53,6 +53,8 @@ export class MemoryMetadata implements Metadata {
   isReplicaMissing = false
   /** A query returns once this has resolved; synchronously if it is undefined. */
   later: () => Promise<void> | undefined = () => undefined
+  /** The rows of ranges that queries and commands have read, by the name of the query or command. */
+  readonly rowsRead = new Map<string, number>()
   private readonly watchers: ((writes: readonly EntryWrite[]) => void)[] = []
 
   get position(): Position {
@@ -148,7 +150,7 @@ export class MemoryMetadata implements Metadata {
 
   private decide<Result>(command: Command<Result>, time: DecisionTime) {
     const reads = new Set<string>()
-    const { committed } = this
+    const committed = this.counted(command)
     const view: DecisionView = {
       get(family, key) {
         reads.add(`${family} ${key}`)
@@ -215,7 +217,18 @@ export class MemoryMetadata implements Metadata {
   }
 
   private answerOn<Result>(view: QueryView, query: Query<Result>): Result {
-    return received(() => query.copied().answer(view))
+    return received(() => query.copied().answer(this.counted(query, view)))
+  }
+
+  private counted({ name }: { readonly name: string }, view = this.committed): QueryView {
+    const { rowsRead } = this
+    const range: QueryView["range"] = function* (...of) {
+      for (const pair of view.range(...of)) {
+        rowsRead.set(name, (rowsRead.get(name) ?? 0) + 1)
+        yield pair
+      }
+    }
+    return { ...view, range }
   }
 
   payload(_: Family, __: RowKey, { payload }: MetadataRow): LentSoon {

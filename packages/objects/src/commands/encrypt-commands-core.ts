@@ -21,7 +21,7 @@ import type { Naming } from "../queries/named-extents-core.js"
 import { addressKeyOf, findUpload, isBeingCompleted } from "./multipart-commands-core.js"
 import { swapRows, touchesOfUpload, type SwapExtent } from "./reencode-commands-core.js"
 import { findVersion, type FoundVersion } from "./found-versions-core.js"
-import { versionsOfBytes, type VersionOfBytes } from "../queries/versions-of-bytes-core.js"
+import { versionsOfBytes, type RowPlace, type VersionOfBytes } from "../queries/versions-of-bytes-core.js"
 import { closedReferences } from "./reference-commands-core.js"
 import { RowEditor } from "./row-editor-core.js"
 
@@ -30,10 +30,12 @@ export interface SharedBytes {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly of: UploadId | { readonly multipartId: MultipartId }
+  /** A row that had them, as in `UploadName`. */
+  readonly foundIn?: RowPlace | undefined
 }
 
-const sharingOf = (view: RowView, { bucketId, key, of }: SharedBytes): readonly VersionOfBytes[] => [
-  ...versionsOfBytes(view, objectRowKey(bucketId, key), of),
+const sharingOf = (view: RowView, { bucketId, key, of, foundIn }: SharedBytes): readonly VersionOfBytes[] => [
+  ...versionsOfBytes(view, objectRowKey(bucketId, key), of, foundIn),
 ]
 
 const openUploadOf = (view: RowView, { bucketId, key, of }: SharedBytes): UploadRecord | undefined =>

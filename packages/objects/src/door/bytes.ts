@@ -40,6 +40,7 @@ export {
   type ExtentFamily,
 } from "../queries/extent-rows.js"
 export { namingsOf, recoveryHeaderOf, type UploadName } from "../queries/named-extents-core.js"
+export type { RowPlace } from "../queries/versions-of-bytes-core.js"
 export { ThreadPins } from "../bodies/read-pins.js"
 export type { SealedBodies } from "../bodies/sealed-body.js"
 export type { StoreClock } from "../store-clock.js"

@@ -8,7 +8,7 @@ import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "@haylof
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { bucketKeyRowKey, decodeBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
 import { encodeRecoveryHeader, type RecoveryHeader } from "@hayloft/engine/format/needles/recovery-header.js"
-import { type VersionFamily } from "@hayloft/engine/format/objects/deleted-version.js"
+import { isVersionFamily, type VersionFamily } from "@hayloft/engine/format/objects/deleted-version.js"
 import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
 import { plainBytesOf, type Sealing } from "@hayloft/engine/format/needles/sealing.js"
@@ -26,6 +26,7 @@ import {
   objectRowKey,
   parseObjectRowKey,
   suffixRange,
+  uploadOfPartRowKey,
 } from "@hayloft/engine/format/row-key.js"
 import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
 import { NO_DETAILS, type VersionDetails, type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
@@ -33,12 +34,14 @@ import type { MetadataRow, RowView } from "@hayloft/engine/metadata/index.js"
 import { hasDigests } from "./manifest-core.js"
 import { headersOf } from "./object-info-core.js"
 import { readDetails } from "../commands/found-versions-core.js"
-import { holding, versionOfSegments, versionsOfBytes } from "./versions-of-bytes-core.js"
+import { holding, versionOfSegments, versionsOfBytes, type RowPlace } from "./versions-of-bytes-core.js"
 
 export interface UploadName {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly uploadId: UploadId
+  /** A row that referenced the upload when the caller met it: of the others, only those are read that might, too. */
+  readonly foundIn?: RowPlace | undefined
 }
 
 interface Named {
@@ -54,12 +57,17 @@ export type Naming =
   | (Named & { readonly family: "segments"; readonly record: SegmentRecord; readonly multipartId: MultipartId })
 
 /** All rows that reference the upload's bytes. A decision may rely on their number, as on that of `versionsOfBytes`. */
-export function* namingsOf(view: RowView, { bucketId, key, uploadId }: UploadName): Generator<Naming> {
+export function* namingsOf(view: RowView, { bucketId, key, uploadId, foundIn }: UploadName): Generator<Naming> {
   const stem = objectRowKey(bucketId, key)
-  const found = { ...suffixRange(stem), presentOnly: true }
+  // Bytes of a part stay in the rows of its multipart upload.
+  const isOfPart = foundIn !== undefined && !isVersionFamily(foundIn.family)
+  const found = { ...suffixRange(isOfPart ? uploadOfPartRowKey(foundIn.rowKey) : stem), presentOnly: true }
   const holdsId = holding(uploadId)
-  for (const { family, rowKey, row, record } of versionsOfBytes(view, stem, uploadId))
+  const versions = isOfPart ? [] : versionsOfBytes(view, stem, uploadId, foundIn)
+  for (const { head, family, rowKey, row, record } of versions) {
     if (record.content.kind === "extent") yield { family, rowKey, row, record, extent: record.content.extent }
+    if (!head.isShared) return
+  }
   for (const [rowKey, row] of view.range("parts", found)) {
     if (!holdsId(row)) continue
     const record = decodePart(row.value)

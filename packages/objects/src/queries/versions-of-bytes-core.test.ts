@@ -28,10 +28,15 @@ async function scene(idOrderOf: (before: number) => number) {
   return { versions, row, ...countingRows(metadata.committed) }
 }
 
-test("the version of segments is found without a look at the others, if the id of the segments has its order", async () => {
-  const { versions, row, counts, view } = await scene(before => before + DECISION_US)
-  for (const { id, order } of versions) assert.equal(versionOfSegments(view, row, id)?.head.order, order)
-  assert.ok(counts.rows <= 6 * VERSIONS, `${counts.rows} rows`)
+test("the version of segments is found with a look at those that came while it was written", async () => {
+  for (const during of [0, 3]) {
+    const { versions, row, counts, view } = await scene(before => Math.max(0, before + (1 - during) * DECISION_US))
+    for (const { id, order } of versions) {
+      assert.equal(versionOfSegments(view, row, id)?.head.order, order)
+      assert.equal([...versionsOfBytes(view, row, { multipartId: id })].length, 1)
+    }
+    assert.ok(counts.rows <= 2 * (during + 3) * VERSIONS, `${counts.rows} rows`)
+  }
 })
 
 test("the version of segments is found wherever it is, and all that share bytes are", async () => {

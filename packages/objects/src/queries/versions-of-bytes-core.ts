@@ -1,16 +1,23 @@
 /**
  * The versions of a key that have certain bytes: those of an upload, or the segments with an id. Pure.
  *
- * Keys may have a hundred thousand versions. Rows that do not contain the id byte for byte are skipped without decoding, and
- * the version of segments is looked for where it most likely is.
+ * Keys may have a hundred thousand versions. A version is looked for where it most likely is, and if it shares its bytes
+ * with no other one, no further rows are read. Otherwise rows that do not contain the id byte for byte are skipped without
+ * decoding.
  */
 import { must } from "@hayloft/base/assert.js"
 import { bytesOfHex } from "@hayloft/base/bytes.js"
 import { firstOf } from "@hayloft/base/first-of.js"
-import type { MultipartId, RowKey, UploadId } from "@hayloft/base/ids.js"
+import { rowKeyAfter, type MultipartId, type RowKey, type UploadId } from "@hayloft/base/ids.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { bufferOf } from "@hayloft/engine/format/encoding/buffer-of.js"
-import { VERSION_FAMILIES, versionOfRow, type VersionFamily } from "@hayloft/engine/format/objects/deleted-version.js"
+import {
+  isVersionFamily,
+  VERSION_FAMILIES,
+  versionOfRow,
+  type VersionFamily,
+} from "@hayloft/engine/format/objects/deleted-version.js"
 import { suffixRange, versionRowKey } from "@hayloft/engine/format/row-key.js"
 import { orderOfMultipartId } from "@hayloft/engine/format/objects/version-id.js"
 import type { Content, VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
@@ -22,7 +29,17 @@ export interface VersionOfBytes extends FoundVersion {
   readonly record: VersionRecord
 }
 
-type BytesId = UploadId | { readonly multipartId: MultipartId }
+/** A row in which a walk has found bytes. */
+export interface RowPlace {
+  readonly family: Family
+  readonly rowKey: RowKey
+}
+
+interface SegmentsId {
+  readonly multipartId: MultipartId
+}
+
+type BytesId = UploadId | SegmentsId
 
 /** Returns a test that is true for each row with the id somewhere in its value. */
 export const holding = (id: BytesId): ((row: MetadataRow) => boolean) => {
@@ -50,30 +67,43 @@ function* versionsIn(view: RowView, family: VersionFamily, range: KeyRange, id: 
 /**
  * All versions with these bytes, also deleted ones that are kept. A decision may rely on their number although the ranges
  * are not guarded: once there is one, another can only be made by a copy, which also writes the row that it copies, or by a
- * completion, which also writes the upload's row.
+ * completion, which also writes the upload's row. `foundIn`: a version that had them.
  */
-export function* versionsOfBytes(view: RowView, row: RowKey, id: BytesId): Generator<VersionOfBytes> {
+export function* versionsOfBytes(
+  view: RowView,
+  row: RowKey,
+  id: BytesId,
+  foundIn?: RowPlace,
+): Generator<VersionOfBytes> {
+  const likely = typeof id === "string" ? foundIn && versionIn(view, foundIn, id) : likelyVersion(view, row, id)
+  if (likely?.head.isShared === false) yield likely
+  else yield* searched(view, row, id)
+}
+
+function* searched(view: RowView, row: RowKey, id: BytesId): Generator<VersionOfBytes> {
   for (const family of VERSION_FAMILIES) yield* versionsIn(view, family, suffixRange(row), id)
 }
 
-/**
- * Segments that a job gives to a version have its order, in microseconds, in their id; those that a client writes have the
- * time when it began.
- */
-const SOON_US = [0, 1_000_000, 3_600_000_000] as const
+function versionIn(view: RowView, { family, rowKey }: RowPlace, id: BytesId): VersionOfBytes | undefined {
+  if (!isVersionFamily(family)) return undefined
+  return firstOf(versionsIn(view, family, { start: rowKey, end: rowKeyAfter(rowKey), expectedRows: 1 }, id))
+}
 
 /** A version, also a deleted one that is kept, that has these segments. */
 export function versionOfSegments(view: RowView, row: RowKey, multipartId: MultipartId): VersionOfBytes | undefined {
   const id = { multipartId }
-  const find = (family: "current" | "versions", range: KeyRange) => firstOf(versionsIn(view, family, range, id))
-  const current = find("current", suffixRange(row))
-  if (current !== undefined) return current
-  const order = Math.max(1, orderOfMultipartId(multipartId))
-  let newer = order - 1
-  for (const soonUs of SOON_US) {
-    const found = find("versions", { start: versionRowKey(row, order + soonUs), end: versionRowKey(row, newer) })
-    if (found !== undefined) return found
-    newer = order + soonUs
-  }
-  return firstOf(versionsOfBytes(view, row, id))
+  return likelyVersion(view, row, id) ?? firstOf(searched(view, row, id))
+}
+
+/**
+ * Segments that a job gives to a version have its order, in microseconds, in their id; those that a client writes have the
+ * time when it began, and their version comes later.
+ */
+const SOON_US = 3_600_000_000
+
+function likelyVersion(view: RowView, row: RowKey, id: SegmentsId): VersionOfBytes | undefined {
+  const order = Math.max(1, orderOfMultipartId(id.multipartId))
+  const range = { start: versionRowKey(row, order + SOON_US), end: versionRowKey(row, order - 1) }
+  const soon = { ...range, reverse: true, expectedRows: 1 }
+  return firstOf(versionsIn(view, "current", suffixRange(row), id)) ?? firstOf(versionsIn(view, "versions", soon, id))
 }

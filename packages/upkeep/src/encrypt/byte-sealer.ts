@@ -95,7 +95,8 @@ export class ByteSealer {
     const found = await keyOfBytes(this.seams, bytes)
     if (found === undefined) return undefined
     const { sealing, key } = found
-    const name = { bucketId: bytes.bucketId, key: bytes.key, uploadId: from.uploadId }
+    const { of: _, ...object } = bytes
+    const name = { ...object, uploadId: from.uploadId }
     const planned = sealedExtentOf(from, policy, 0)
     const recoveryHeader = await metadata.ask(sealedHeader(name, planned))
     if (recoveryHeader === undefined) return undefined

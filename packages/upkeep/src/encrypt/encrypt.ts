@@ -124,8 +124,11 @@ interface Found {
   readonly owner: { readonly bucketId: BucketId; readonly key: ObjectKey }
 }
 
-interface FoundPayload extends Found {
+interface FoundBytes extends Found {
   readonly family: EncryptFamily
+}
+
+interface FoundPayload extends FoundBytes {
   readonly head: Extract<Unsealed, { kind: "payload" }>["head"]
 }
 
@@ -298,7 +301,7 @@ export class EncryptJob implements Job {
       else if (row.isReferenced) continue
       else if (each.kind === "payload") payloads.push({ row, owner, family, head: each.head })
       else if (each.kind === "upload") await this.sealOpenUpload({ row, owner }, each.of)
-      else if (await this.begin({ row, owner }, each.extent, each.of)) return true
+      else if (await this.begin({ row, owner, family }, each.extent, each.of)) return true
     }
     return false
   }
@@ -346,7 +349,7 @@ export class EncryptJob implements Job {
   }
 
   /** Begins with an upload, unless it is being written, re-encoded or removed. */
-  private async begin(found: Found, extent: Extent, of: SharedBytes["of"]): Promise<boolean> {
+  private async begin(found: FoundBytes, extent: Extent, of: SharedBytes["of"]): Promise<boolean> {
     const { uploads, redundancy } = this.seams
     const { uploadId } = extent
     this.waiting.add(uploadId)
@@ -358,7 +361,8 @@ export class EncryptJob implements Job {
       const otherwise = chosen ?? redundancy.policy()
       this.policies.nextStep()
       const policy = (await this.policies.of(ofClass, otherwise)) ?? otherwise
-      const begun = await this.sealer.begin({ bytes: { ...found.owner, of }, extent, policy })
+      const foundIn = { family: found.family, rowKey: found.row.rowKey }
+      const begun = await this.sealer.begin({ bytes: { ...found.owner, of, foundIn }, extent, policy })
       if (begun !== undefined) this.upload = { ...begun, row: found.row }
       return begun !== undefined
     } catch (error) {

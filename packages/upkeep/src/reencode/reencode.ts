@@ -40,6 +40,7 @@ import {
   giveUpReencoding,
   isKept,
   leftIntents,
+  type RowPlace,
   swapExtent,
   forgetNotes,
   reencodeNotes,
@@ -325,7 +326,7 @@ export class Reencode implements Job {
       const policy = isOpenEnd(family, row) ? policyOfOpenEnd(ofRow) : ofRow
       for (const extent of extentsOf(family, row)) {
         if (walk.counts) this.count(extent, policy)
-        else if (await this.take(rowKey, extent, policy)) {
+        else if (await this.take({ family, rowKey }, extent, policy)) {
           this.walk = { ...walk, from: rowKey }
           return
         }
@@ -359,7 +360,7 @@ export class Reencode implements Job {
   }
 
   /** Starts with an upload if it needs re-encoding. */
-  private async take(rowKey: RowKey, extent: Extent, policy: Policy): Promise<boolean> {
+  private async take(foundIn: RowPlace, extent: Extent, policy: Policy): Promise<boolean> {
     const { uploadId } = extent
     if (this.waiting.has(uploadId)) return false
     const plan = await this.planFor(extent, policy)
@@ -369,9 +370,9 @@ export class Reencode implements Job {
       if (!this.heldAtChange.includes(uploadId)) this.heldAtChange.push(uploadId)
       return false
     }
-    const { bucketId: bucket, key } = parseObjectRowKey(rowKey)
+    const { bucketId: bucket, key } = parseObjectRowKey(foundIn.rowKey)
     const bucketId = parseBucketId(bucket)
-    const name = { bucketId, key, uploadId }
+    const name = { bucketId, key, uploadId, foundIn }
     // Hold the upload before reading its rows, so that it is not discarded in between.
     this.uploads.hold(uploadId)
     try {

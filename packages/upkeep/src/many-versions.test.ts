@@ -1,0 +1,54 @@
+/** Jobs over a key with many versions: their work grows with the number of versions, not with its square. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { parsePolicy } from "@hayloft/base/policy.js"
+import { convert, encryptAll, jobOf, putMultipart } from "./encrypt/testing-encrypt.js"
+import { open, type World } from "./repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "./testing-services.js"
+
+/** Every fourth one consists of two parts. */
+const VERSIONS = 40
+
+async function versionsOfOneKey(versions: number): Promise<World> {
+  const world = await open("ec:2+1")
+  await world.services.buckets.setVersioning(world.home, "enabled")
+  for (let i = 0; i < versions; i += 1) {
+    // Ids of multipart uploads have the wall clock's time, and versions that of commits.
+    world.clock.jumpWall((await world.tablet.closeTo()) / 1_000 - world.clock.wallMs())
+    if (i % 4 === 0) await putMultipart(world, "key", [SMALL_PART_BYTES, 5_000])
+    else await world.put("key", world.random.bytes(5_000))
+  }
+  return world
+}
+
+/** The rows of ranges that a job reads, without the pages of its walk. */
+async function rowsReadBy(work: (world: World) => Promise<World>, versions: number): Promise<number> {
+  const { rowsRead } = (await work(await versionsOfOneKey(versions))).tablet
+  for (const page of ["RowsToEncrypt", "EncodedRows"]) rowsRead.delete(page)
+  return [...rowsRead.values()].reduce((sum, rows) => sum + rows, 0)
+}
+
+async function growsWithVersions(work: (world: World) => Promise<World>): Promise<void> {
+  const [once, twice] = [await rowsReadBy(work, VERSIONS), await rowsReadBy(work, 2 * VERSIONS)]
+  assert.ok(twice < 2.2 * once, `${once} rows of ${VERSIONS} versions, ${twice} of twice as many`)
+}
+
+test("encryption reads as many rows for each version, however many a key has", () =>
+  growsWithVersions(async before => {
+    await before.settle()
+    const world = convert(before)
+    world.tablet.rowsRead.clear()
+    await encryptAll(world)
+    assert.equal(jobOf(world).progress(), "all objects are encrypted")
+    return world
+  }))
+
+test("re-encoding reads as many rows for each version, however many a key has", () =>
+  growsWithVersions(async world => {
+    await world.settle()
+    world.tablet.rowsRead.clear()
+    world.policy = parsePolicy("replica:3")
+    world.policyVersion += 1
+    await world.settle("reencode")
+    return world
+  }))
