@@ -28,7 +28,7 @@ export function sealedExtent(extent: Extent): Extent {
 function sharedBytes(scene: Scene): SharedBytes {
   const uploads = [...scene.addresses("uploads"), ...scene.addresses("segments")]
   const ofUploads = uploads.map(({ bucketId, key, multipartId }) => ({ bucketId, key, of: { multipartId } }))
-  const ofExtents = scene.extents().map(({ bucketId, key, uploadId }) => ({ bucketId, key, of: uploadId }))
+  const ofExtents = scene.extents().map(({ uploadId: of, extent: _, ...rest }) => ({ ...rest, of }))
   return scene.pickOr<SharedBytes>([...ofUploads, ...ofExtents], () => {
     const { bucketId, key, uploadId } = scene.uploadName()
     return { bucketId, key, of: uploadId }
@@ -46,11 +46,11 @@ const plain = (scene: Scene) => scene.extents().filter(({ extent }) => !extent.i
 function begin(scene: Scene) {
   const found = plain(scene)
   if (found.length === 0) return undefined
-  const { bucketId, key, uploadId, extent: from } = scene.pick(found)
+  const { extent: from, ...name } = scene.pick(found)
   const { lengthBytes: sealedLengthBytes } = sealedExtent(from)
   const runs = [{ firstBlock: 0, lastBlock: blockCount(sealedExtent(from)) - 1 }]
   const asked = { policy: scene.pick(POLICIES), runs, generationFloor: 0, sealedLengthBytes }
-  return beginReencoding({ bucketId, key, uploadId, from, ...asked })
+  return beginReencoding({ ...name, from, ...asked })
 }
 
 /** Mostly the one that the rows with the upload's bytes have. */
@@ -70,9 +70,9 @@ function swap(scene: Scene) {
   const { extent: to } = decodeIntent(value)
   const { bucketId, key } = parseObjectRowKey(rowKey)
   const uploadId = uploadOfRowKey(rowKey)
-  const from = scene.extents().find(each => each.uploadId === uploadId)?.extent ?? to
+  const { extent: from = to, foundIn } = scene.extents().find(each => each.uploadId === uploadId) ?? {}
   const generation = to.generation + (scene.oneIn(8) ? 1 : 0)
-  const name = { bucketId: parseBucketId(bucketId), key, uploadId }
+  const name = { bucketId: parseBucketId(bucketId), key, uploadId, foundIn }
   return swapSealed({ ...name, generation, from, to, sealing: sealingOf(scene, uploadId) })
 }
 
@@ -117,7 +117,7 @@ export const ENCRYPT_QUERIES: readonly PlayKind[] = [
   queryKind("SealedHeader", scene => {
     const found = scene.extents()
     if (found.length === 0) return undefined
-    const { bucketId, key, uploadId, extent } = scene.pick(found)
-    return sealedHeader({ bucketId, key, uploadId }, sealedExtent(extent))
+    const { extent, ...name } = scene.pick(found)
+    return sealedHeader(name, sealedExtent(extent))
   }),
 ]

@@ -45,6 +45,7 @@ import {
 } from "@hayloft/objects/commands/version-commands-core.js"
 import { RESTORE_TIERS } from "@hayloft/engine/format/objects/restore.js"
 import { restoreArchived } from "@hayloft/features/storage-classes/archive-commands-core.js"
+import type { UploadName } from "@hayloft/objects/queries/named-extents-core.js"
 import { ensureSystemBucket } from "@hayloft/objects/buckets/system-bucket.js"
 import { raiseBucketIds, restoreVersion } from "@hayloft/upkeep/reconcile/restore-commands-core.js"
 import { ACCOUNTS, commandKind, POLICIES, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
@@ -186,10 +187,10 @@ function runsOf(scene: Scene, extent: Extent) {
 function begin(scene: Scene) {
   const found = scene.extents()
   if (found.length === 0) return undefined
-  const { bucketId, key, uploadId, extent } = scene.pick(found)
+  const { extent, ...name } = scene.pick(found)
   const from = scene.oneIn(8) ? { ...extent, lengthBytes: extent.lengthBytes + 1 } : extent
   const asked = { policy: scene.pick(POLICIES), runs: runsOf(scene, extent), generationFloor: scene.pick([0, 0, 3]) }
-  return beginReencoding({ bucketId, key, uploadId, from, ...asked })
+  return beginReencoding({ ...name, from, ...asked })
 }
 
 function intents(scene: Scene) {
@@ -204,9 +205,10 @@ function swap(scene: Scene) {
   const found = intents(scene)
   if (found.length === 0) return undefined
   const { name, intent } = scene.pick(found)
-  const from = scene.extents().find(({ uploadId }) => uploadId === name.uploadId)?.extent ?? intent.extent
+  const { extent: from = intent.extent, foundIn } =
+    scene.extents().find(({ uploadId }) => uploadId === name.uploadId) ?? {}
   const generation = intent.extent.generation + (scene.oneIn(8) ? 1 : 0)
-  return swapExtent({ ...name, generation, from, to: intent.extent, replaced: intent.runs })
+  return swapExtent({ ...name, foundIn, generation, from, to: intent.extent, replaced: intent.runs })
 }
 
 /** Mostly to rows that earlier releases wrote, which no command of this one does. */
@@ -336,8 +338,8 @@ const UPKEEP: readonly PlayKind[] = [
   commandKind("BeginReencoding", 5, begin),
   commandKind("SwapExtent", 4, swap),
   commandKind("GiveUpReencoding", 3, scene => {
-    const found = intents(scene)
-    return giveUpReencoding(scene.pickOr(found, () => ({ name: scene.uploadName() })).name)
+    const found = intents(scene).map(({ name }) => name)
+    return giveUpReencoding(scene.pickOr<UploadName>(found, () => scene.uploadName()))
   }),
   commandKind("AdvanceClock", 2, scene => advanceClock(scene.pick(CLOCKS) + scene.random.below(1_000))),
   commandKind("ConfirmTime", 1, scene => confirmTime(scene.pick(CLOCKS))),

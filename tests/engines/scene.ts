@@ -360,24 +360,27 @@ export class Scene {
       .map(([, row]) => decodePart(row.value))
   }
 
-  /** Extents that rows reference, with their upload. */
+  /** Extents that rows reference, with their upload, and sometimes with the row. */
   extents(): readonly (UploadName & { readonly extent: Extent })[] {
-    const ofVersions = this.versions().flatMap(({ bucketId, key, record: { content } }) =>
-      content.kind === "extent" ? [{ bucketId, key, uploadId: content.extent.uploadId, extent: content.extent }] : [],
-    )
+    const foundIn = (family: Family, rowKey: RowKey) => (this.oneIn(2) ? { foundIn: { family, rowKey } } : {})
+    const ofVersions = this.versions().flatMap(({ bucketId, key, family, rowKey, record: { content } }) => {
+      if (content.kind !== "extent") return []
+      const { extent } = content
+      return [{ bucketId, key, uploadId: extent.uploadId, extent, ...foundIn(family, rowKey) }]
+    })
     const parts = this.nearest(of => this.rows("parts", this.rangeOf(of)))
     const ofParts = parts.map(([rowKey, row]) => {
       const { bucketId, key } = this.addressOf(rowKey)
       const { extent } = decodePart(row.value)
-      return { bucketId, key, uploadId: extent.uploadId, extent }
+      return { bucketId, key, uploadId: extent.uploadId, extent, ...foundIn("parts", rowKey) }
     })
     return [...ofVersions, ...ofParts]
   }
 
   uploadName(): UploadName {
     const unknown = () => ({ bucketId: this.bucketId(), key: this.key(), uploadId: this.newUploadId() })
-    const { bucketId, key, uploadId } = this.pickOr<UploadName>(this.extents(), unknown)
-    return { bucketId, key, uploadId }
+    const { bucketId, key, uploadId, foundIn } = this.pickOr<UploadName>(this.extents(), unknown)
+    return { bucketId, key, uploadId, foundIn }
   }
 
   hints() {
