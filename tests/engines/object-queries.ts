@@ -219,7 +219,9 @@ const JOB_QUERIES: readonly PlayKind[] = [
   queryKind("IsBlockKept", scene => isBlockKept(...block(scene))),
   queryKind("Snapshots", () => snapshots()),
   queryKind("Slice", scene => slice({ ...WALK_START, phase: scene.random.below(20) })),
-  queryKind("EncodedRows", scene => encodedRows(...naming(scene), { withClasses: scene.oneIn(2) })),
+  queryKind("EncodedRows", scene =>
+    encodedRows(...naming(scene), { max: scene.pick([1, 2, 256]), withClasses: scene.oneIn(2) }),
+  ),
   queryKind("ClassesOfVersions", scene => {
     const family = scene.pick(["current", "versions"] as const)
     const { bucketId, key } = scene.object()

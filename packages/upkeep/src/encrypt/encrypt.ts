@@ -116,6 +116,8 @@ interface Walk {
   readonly isSettled: boolean
   readonly place: number
   readonly from: RowKey
+  /** The size of the next page: it begins small, since the next upload ends it, and doubles. */
+  readonly rows: number
 }
 
 /** The place of something that is not encrypted. */
@@ -227,7 +229,7 @@ export class EncryptJob implements Job {
     if (counts) this.doneBytes = 0
     else this.troubles = noTroubles()
     const isSettled = !(this.heldAtBegin ?? []).some(uploadId => this.seams.uploads.isHeld(uploadId))
-    return { counts, isSettled, place: 0, from: ALL_OBJECT_ROWS.start }
+    return { counts, isSettled, place: 0, from: ALL_OBJECT_ROWS.start, rows: 1 }
   }
 
   private async walkFurther(walk: Walk, signal: AbortSignal): Promise<void> {
@@ -239,7 +241,7 @@ export class EncryptJob implements Job {
     if (this.waiting.size >= this.limits.waitingMax) this.waiting.clear()
     const { classes, metadata } = this.seams
     const { rows, next } = await metadata.ask(
-      rowsToEncrypt(family, walk.from, { max: ENCRYPT_LIMITS.rowsPerStep, withClasses: classes.isAnyMapped }),
+      rowsToEncrypt(family, walk.from, { max: walk.rows, withClasses: classes.isAnyMapped }),
     )
     const payloads: FoundPayload[] = []
     let stoppedAt: RowKey | undefined
@@ -252,8 +254,9 @@ export class EncryptJob implements Job {
     await mapBounded(payloads, ENCRYPT_LIMITS.payloadsAtOnce, payload =>
       signal.aborted ? Promise.resolve() : this.sealPayload(payload),
     )
-    if (stoppedAt !== undefined) this.walk = { ...walk, from: stoppedAt }
-    else if (next !== undefined) this.walk = { ...walk, from: next }
+    const rowsMax = Math.min(2 * walk.rows, ENCRYPT_LIMITS.rowsPerStep)
+    if (stoppedAt !== undefined) this.walk = { ...walk, from: stoppedAt, rows: 1 }
+    else if (next !== undefined) this.walk = { ...walk, from: next, rows: rowsMax }
     else this.walk = { ...walk, place: walk.place + 1, from: ALL_OBJECT_ROWS.start }
   }
 

@@ -12,7 +12,7 @@ import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { StoreWorld } from "../testing-services.js"
 import { PoliciesOfRows } from "./policies-of-rows.js"
-import { encodedRows } from "./reencode.js"
+import { encodedRows, REENCODE_LIMITS } from "./reencode.js"
 
 const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
@@ -40,7 +40,7 @@ test("the versions of a key are read some at a time, and once for all rows of th
   const store = parsePolicy("replica:2")
   for (let start: typeof ALL_OBJECT_ROWS.start | undefined = ALL_OBJECT_ROWS.start; start !== undefined;) {
     const step: ReturnType<ReturnType<typeof encodedRows>["answer"]> = await world.tablet.ask(
-      encodedRows("versions", start, { withClasses: true }),
+      encodedRows("versions", start, { max: REENCODE_LIMITS.rowsPerStep, withClasses: true }),
     )
     policies.nextStep()
     for (const { ofClass } of step.rows) {

@@ -89,7 +89,11 @@ interface Walk {
   readonly counts: boolean
   readonly family: number
   readonly from: RowKey
+  /** The size of the next page: it begins small, since the next upload ends it, and doubles. */
+  readonly rows: number
 }
+
+const WALK_START = { family: 0, from: ALL_OBJECT_ROWS.start, rows: 1 } as const
 
 /** An upload being re-encoded. */
 interface ReencodeTarget {
@@ -109,8 +113,13 @@ interface ReencodeTarget {
 /** Rows like `extentRows`, each with its bucket's own policy, and with what its storage class depends on if `withClasses`. */
 export const encodedRows = query(
   "EncodedRows",
-  (view, family: ExtentFamily, start: RowKey, { withClasses }: { readonly withClasses: boolean }) => {
-    const { rows, next } = readExtentRows(view, family, start, REENCODE_LIMITS.rowsPerStep)
+  (
+    view,
+    family: ExtentFamily,
+    start: RowKey,
+    { max, withClasses }: { readonly max: number; readonly withClasses: boolean },
+  ) => {
+    const { rows, next } = readExtentRows(view, family, start, max)
     const classes = withClasses ? classesOfRows(view, family, rows) : undefined
     const encoded = rows.map(({ rowKey, row }, i) => {
       const chosen = policyOfBucket(view, parseBucketId(parseObjectRowKey(rowKey).bucketId))
@@ -286,7 +295,7 @@ export class Reencode implements Job {
     if (reason !== this.reason) this.retries = 0
     this.reason = reason
     this.retryAtMs = undefined
-    this.walk = { counts: true, family: 0, from: ALL_OBJECT_ROWS.start }
+    this.walk = { counts: true, ...WALK_START }
     this.intentsFrom = ALL_OBJECT_ROWS.start
     this.waiting.clear()
     this.lasting = undefined
@@ -317,8 +326,8 @@ export class Reencode implements Job {
   private async walkFurther(walk: Walk): Promise<void> {
     const family = EXTENT_FAMILIES[walk.family]
     if (family === undefined) return this.endWalk(walk)
-    const { classes } = this
-    const { rows, next } = await this.metadata.ask(encodedRows(family, walk.from, { withClasses: classes.isAnyMapped }))
+    const paging = { max: walk.rows, withClasses: this.classes.isAnyMapped }
+    const { rows, next } = await this.metadata.ask(encodedRows(family, walk.from, paging))
     this.policies.nextStep()
     for (const { rowKey, row, chosen, ofClass } of rows) {
       const ofRow = await this.policies.of(ofClass, chosen ?? this.source.policy())
@@ -327,18 +336,19 @@ export class Reencode implements Job {
       for (const extent of extentsOf(family, row)) {
         if (walk.counts) this.count(extent, policy)
         else if (await this.take({ family, rowKey }, extent, policy)) {
-          this.walk = { ...walk, from: rowKey }
+          this.walk = { ...walk, from: rowKey, rows: 1 }
           return
         }
       }
     }
-    const isEnd = next === undefined
-    this.walk = isEnd ? { ...walk, family: walk.family + 1, from: ALL_OBJECT_ROWS.start } : { ...walk, from: next }
+    const rowsMax = Math.min(2 * walk.rows, REENCODE_LIMITS.rowsPerStep)
+    if (next !== undefined) this.walk = { ...walk, from: next, rows: rowsMax }
+    else this.walk = { ...walk, family: walk.family + 1, from: ALL_OBJECT_ROWS.start }
   }
 
   private endWalk({ counts }: Walk): void {
     const hasWork = this.countedBytes > 0 || this.swaps > 0
-    this.walk = counts && hasWork ? { counts: false, family: 0, from: ALL_OBJECT_ROWS.start } : undefined
+    this.walk = counts && hasWork ? { counts: false, ...WALK_START } : undefined
     this.swaps = 0
     this.rate.begin(this.clock.monotonicMs())
     this.notesFromMs = this.clock.monotonicMs() + REENCODE_LIMITS.notesWaitMs
