@@ -216,7 +216,11 @@ const UPLOAD_QUERIES: readonly PlayKind[] = [
 const JOB_QUERIES: readonly PlayKind[] = [
   queryKind("Named", scene => named(...block(scene))),
   queryKind("FirstNaming", scene => firstNaming(scene.uploadName(), scene.oneIn(2))),
-  queryKind("IsBlockKept", scene => isBlockKept(...block(scene))),
+  queryKind("IsBlockKept", scene => {
+    const [of, owner] = block(scene)
+    const foundIn = scene.extents().find(each => each.uploadId === of.uploadId)?.foundIn
+    return isBlockKept(of, { ...owner, uploadId: of.uploadId, foundIn })
+  }),
   queryKind("Snapshots", () => snapshots()),
   queryKind("Slice", scene => slice({ ...WALK_START, phase: scene.random.below(20) })),
   queryKind("EncodedRows", scene =>
@@ -247,7 +251,10 @@ const JOB_QUERIES: readonly PlayKind[] = [
   queryKind("FirstSegment", scene => firstSegment(stemOf(scene.uploadAddress()))),
   queryKind("RowAt", scene => rowAt(...naming(scene))),
   queryKind("RowsNaming", scene => rowsNaming(scene.uploadName())),
-  queryKind("BucketOfKept", scene => bucketOfKept(...naming(scene), scene.uploadName())),
+  queryKind("BucketOfKept", scene => {
+    const [family, rowKey] = naming(scene)
+    return rowKey === FIRST ? undefined : bucketOfKept(family, rowKey, scene.uploadName())
+  }),
   queryKind("LackingByDevice", () => lackingByDevice()),
   queryKind("BytesOfObjects", () => bytesOfObjects()),
   queryKind("OldMarks", () => oldMarks()),

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import { convert, encryptAll, jobOf, putMultipart } from "./encrypt/testing-encrypt.js"
+import { deviceIdOf } from "@hayloft/engine/block/testing-blocks.js"
+import { BLOCK_BYTES, convert, encryptAll, jobOf, putMultipart } from "./encrypt/testing-encrypt.js"
 import { open, type World } from "./repair/testing-repair.js"
 import { SMALL_PART_BYTES } from "./testing-services.js"
 
@@ -49,5 +50,34 @@ test("re-encoding reads as many rows for each version, however many a key has", 
     world.policy = parsePolicy("replica:3")
     world.policyVersion += 1
     await world.settle("reencode")
+    return world
+  }))
+
+test("repair looks for the row of an upload once, for all of its blocks", async () => {
+  const rowsPerVersion = async (blocks: number): Promise<number> => {
+    const world = await open("ec:2+1")
+    await world.services.buckets.setVersioning(world.home, "enabled")
+    for (let i = 0; i < VERSIONS; i += 1) await world.put("key", world.random.bytes(blocks * BLOCK_BYTES))
+    await world.settle()
+    const lost = deviceIdOf(1)
+    world.takeOffline(lost)
+    await world.settle()
+    world.tablet.rowsRead.clear()
+    await world.replace(lost, 50)
+    await world.settle()
+    const { rowsRead } = world.tablet
+    return ["FirstNaming", "IsBlockKept"].reduce((sum, name) => sum + (rowsRead.get(name) ?? 0), 0) / VERSIONS
+  }
+  const [few, many] = [await rowsPerVersion(2), await rowsPerVersion(8)]
+  assert.ok(many < 2 * few, `${few} rows for 2 blocks, ${many} for 8`)
+})
+
+test("the audit of lost blocks reads as many rows for each version, however many a key has", () =>
+  growsWithVersions(async world => {
+    for (const id of world.layouts.current.devices.slice(1)) world.takeOffline(id)
+    world.tablet.rowsRead.clear()
+    const { integrityAudit } = world.services
+    while (!integrityAudit.report().isComplete) await world.clock.runUntil(integrityAudit.step())
+    assert.ok(integrityAudit.objects().count > 0)
     return world
   }))

@@ -20,6 +20,7 @@ import {
   isKept,
   readNamings,
   type ObjectBackend,
+  type RowPlace,
   type Uploads,
 } from "@hayloft/objects/door/bytes.js"
 
@@ -33,7 +34,7 @@ const NOT_NOW = [
   "databaseRolledBack",
 ] as const
 
-/** Recent uploads whose owners and extents are cached. */
+/** Recent uploads whose owners, extents and rows are cached. */
 const UPLOADS_KEPT = 10_000
 
 type Verdict =
@@ -82,12 +83,13 @@ export const namedBy = (group: BlockGroup, owner: NeedleOwner): Query<"block" | 
  */
 export const firstNaming = query("FirstNaming", (view, name: UploadName, wantsHeader: boolean) => {
   const naming = firstOf(namingsOf(view, name))
-  const recoveryHeader = naming && wantsHeader ? recoveryHeaderOf(view, name, naming) : undefined
-  return naming && { extent: naming.extent, recoveryHeader, intended: intendedExtent(view, name) }
+  if (naming === undefined) return undefined
+  const { extent, family, rowKey } = naming
+  const recoveryHeader = wantsHeader ? recoveryHeaderOf(view, name, naming) : undefined
+  return { extent, foundIn: { family, rowKey }, recoveryHeader, intended: intendedExtent(view, name) }
 })
 
-export const isBlockKept = query("IsBlockKept", (view, block: BlockOfUpload, owner: NeedleOwner) => {
-  const name = { ...owner, uploadId: block.uploadId }
+export const isBlockKept = query("IsBlockKept", (view, block: BlockOfUpload, name: UploadName) => {
   for (const naming of namingsOf(view, name)) {
     if (isOfExtent(block, naming.extent) && isKept(view, name, naming)) return true
   }
@@ -97,6 +99,8 @@ export const isBlockKept = query("IsBlockKept", (view, block: BlockOfUpload, own
 export class OwnershipResolver {
   private readonly owners = new Map<UploadId, NeedleOwner>()
   private readonly extents = new Map<UploadId, Extent>()
+  /** The next blocks of an upload, and further questions about one, do not search the versions of its key. */
+  private readonly rows = new Map<UploadId, RowPlace>()
 
   private readonly metadata: Metadata
   private readonly blocks: Blocks
@@ -131,7 +135,7 @@ export class OwnershipResolver {
 
   /** Returns true if rows reference exactly this block now, apart from rows that wait for the collector. */
   isKept(group: BlockGroup, owner: NeedleOwner): Soon<boolean> {
-    return this.metadata.ask(isBlockKept(blockOf(group), owner))
+    return this.metadata.ask(isBlockKept(blockOf(group), this.nameOf(group, owner)))
   }
 
   /**
@@ -156,13 +160,18 @@ export class OwnershipResolver {
 
   /** Resolves the owner from the rows committed now. */
   private async lookUp(group: BlockGroup, owner: NeedleOwner): Promise<Verdict> {
-    const found = await this.metadata.ask(firstNaming({ ...owner, uploadId: group.uploadId }, group.block === 0))
+    const found = await this.metadata.ask(firstNaming(this.nameOf(group, owner), group.block === 0))
     if (!found) return { kind: "unnamed", owner }
-    const { extent, recoveryHeader, intended } = found
+    const { extent, foundIn, recoveryHeader, intended } = found
     keepLatest(this.extents, group.uploadId, extent, UPLOADS_KEPT)
+    keepLatest(this.rows, group.uploadId, foundIn, UPLOADS_KEPT)
     if (intended && isOfExtent(group, intended)) return { kind: "changing" }
     if (!isOfExtent(group, extent)) return { kind: "unnamed", owner }
     return { kind: "live", live: { extent, owner, recoveryHeader: () => recoveryHeader } }
+  }
+
+  private nameOf({ uploadId }: BlockGroup, owner: NeedleOwner): UploadName {
+    return { ...owner, uploadId, foundIn: this.rows.get(uploadId) }
   }
 
   private async ownerOf(group: BlockGroup): Promise<NeedleOwner | "changing" | "unknown"> {

@@ -86,7 +86,7 @@ export const rowsNaming = query("RowsNaming", (view, name: UploadName) =>
 
 /** The bucket name of a row that references the upload; undefined if there is none, or it waits for the collector. */
 export const bucketOfKept = query("BucketOfKept", (view, family: ExtentFamily, rowKey: RowKey, name: UploadName) => {
-  for (const naming of namingsOf(view, name)) {
+  for (const naming of namingsOf(view, { ...name, foundIn: { family, rowKey } })) {
     if (naming.family !== family || naming.rowKey !== rowKey) continue
     const bucket = view.get("buckets", bucketRowKey(name.bucketId))
     return isKept(view, name, naming) ? (bucket ? decodeBucket(bucket.value).name : "") : undefined
