@@ -50,7 +50,7 @@ export interface StatPlace {
   readonly family: number
   readonly from: RowKey
   /** Uploads of the row before that are counted already: versions of a key may share their bytes, which count once. */
-  readonly seen?: { readonly stem: RowKey; readonly uploads: readonly string[] } | undefined
+  readonly seen?: { readonly stem: RowKey; readonly uploads: ReadonlySet<string> } | undefined
 }
 
 interface StatPage {
@@ -86,11 +86,20 @@ class Page {
   /** The last lookup of whether versions have segments. */
   private owner: { readonly stem: RowKey; readonly has: boolean; readonly isReleased: boolean } | undefined
 
+  seen: { readonly stem: RowKey; readonly uploads: Set<string> } | undefined
+
   constructor(
     private readonly view: RowView,
     private readonly family: StatFamily,
-    public seen: StatPlace["seen"],
-  ) {}
+    seen: StatPlace["seen"],
+  ) {
+    this.seen = seen && { ...seen, uploads: new Set(seen.uploads) }
+  }
+
+  private seenOf(stem: RowKey): Set<string> {
+    if (this.seen?.stem !== stem) this.seen = { stem, uploads: new Set() }
+    return this.seen.uploads
+  }
 
   end(next: StatPlace | undefined): StatPage {
     return { found: this.found, released: this.released, next }
@@ -133,9 +142,9 @@ class Page {
     const row = objectRowKeyOf(rowKey)
     const current = this.view.get("current", row)
     if (current !== undefined && bytesIdOf(decodeVersion(current.value).content) === id) return true
-    const uploads = this.seen?.stem === row ? this.seen.uploads : []
-    if (uploads.includes(id)) return true
-    this.seen = { stem: row, uploads: [...uploads, id] }
+    const uploads = this.seenOf(row)
+    if (uploads.has(id)) return true
+    uploads.add(id)
     return false
   }
 
@@ -154,7 +163,7 @@ class Page {
     }
     if (this.seen?.stem === stem) return
     this.count("versionsWithReferences", 1)
-    this.seen = { stem, uploads: [] }
+    this.seenOf(stem)
   }
 
   private ownerOf(stem: RowKey): NonNullable<Page["owner"]> {
