@@ -1,8 +1,10 @@
 /** Jobs over a key with many versions: their work grows with the number of versions, not with its square. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { rowKeyAfter } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { deviceIdOf } from "@hayloft/engine/block/testing-blocks.js"
+import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
 import { BLOCK_BYTES, convert, encryptAll, jobOf, putMultipart } from "./encrypt/testing-encrypt.js"
 import { open, type World } from "./repair/testing-repair.js"
 import { SMALL_PART_BYTES } from "./testing-services.js"
@@ -70,6 +72,21 @@ test("repair looks for the row of an upload once, for all of its blocks", async 
   }
   const [few, many] = [await rowsPerVersion(2), await rowsPerVersion(8)]
   assert.ok(many < 2 * few, `${few} rows for 2 blocks, ${many} for 8`)
+})
+
+test("a walk over blocks finds those of many versions with few searches", async () => {
+  const versions = 150
+  const before = await open("ec:2+1")
+  await before.services.buckets.setVersioning(before.home, "enabled")
+  for (let i = 0; i < versions; i += 1) await before.put("key", before.random.bytes(5_000))
+  const [[oldest = ""] = []] = [...before.tablet.committed.range("versions", ALL_OBJECT_ROWS)].reverse()
+  // A damaged row of another version is in nobody's way.
+  before.tablet.plant("versions", rowKeyAfter(oldest), new Uint8Array(3))
+  const world = before.restart(2)
+  world.tablet.rowsRead.clear()
+  await world.settle("orphans")
+  const rows = world.tablet.rowsRead.get("FirstNaming") ?? 0
+  assert.ok(rows >= versions && rows < (versions * versions) / 6, `${rows} rows for ${versions} versions`)
 })
 
 test("the audit of lost blocks reads as many rows for each version, however many a key has", () =>

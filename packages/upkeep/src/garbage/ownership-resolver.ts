@@ -4,15 +4,17 @@
  */
 import { firstOf } from "@hayloft/base/first-of.js"
 import { isFailure } from "@hayloft/base/failures.js"
-import type { UploadId } from "@hayloft/base/ids.js"
+import { rowKeyAfter, type RowKey, type UploadId } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import { blockShape, type BlockGroup, type Blocks, type LiveBlock } from "@hayloft/engine/block/index.js"
 import { blockCount, type Extent } from "@hayloft/engine/format/needles/extent.js"
+import { objectRowKeyOf, suffixRange } from "@hayloft/engine/format/row-key.js"
 import type { NeedleOwner } from "@hayloft/engine/format/needles/needle.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { keepLatest } from "@hayloft/base/keep-latest.js"
 import { query, type Metadata, type Query, type RowView } from "@hayloft/engine/metadata/index.js"
 import {
+  extentsOf,
   recoveryHeaderOf,
   namingsOf,
   type UploadName,
@@ -36,6 +38,8 @@ const NOT_NOW = [
 
 /** Recent uploads whose owners, extents and rows are cached. */
 const UPLOADS_KEPT = 10_000
+/** Further versions of a key that a search reads: walks meet the blocks of all of them, in no order. */
+const OTHERS_MAX = 1_000
 
 type Verdict =
   | { readonly kind: "live"; readonly live: LiveBlock }
@@ -77,16 +81,41 @@ export const named = query("Named", readNamed)
 export const namedBy = (group: BlockGroup, owner: NeedleOwner): Query<"block" | "successor" | undefined> =>
   named(blockOf(group), owner)
 
+interface FoundExtent {
+  readonly extent: Extent
+  readonly foundIn: RowPlace
+}
+
+/** Extents of versions that are older than the one in a row, up to one that is damaged. */
+function olderExtents(view: RowView, rowKey: RowKey): readonly FoundExtent[] {
+  const found: FoundExtent[] = []
+  const { end } = suffixRange(objectRowKeyOf(rowKey))
+  let rows = 0
+  try {
+    for (const [key, row] of view.range("versions", { start: rowKeyAfter(rowKey), end })) {
+      for (const extent of extentsOf("versions", row))
+        found.push({ extent, foundIn: { family: "versions", rowKey: key } })
+      rows += 1
+      if (rows === OTHERS_MAX) break
+    }
+  } catch (error) {
+    if (!isFailure(error, "corruptRecord")) throw error
+  }
+  return found
+}
+
 /**
  * The first row that references an upload's bytes: its extent, and optionally its first block's recovery header. Also
- * the extent that a re-encoding is writing.
+ * the extent that a re-encoding is writing, and others of the key if it was searched.
  */
 export const firstNaming = query("FirstNaming", (view, name: UploadName, wantsHeader: boolean) => {
   const naming = firstOf(namingsOf(view, name))
   if (naming === undefined) return undefined
   const { extent, family, rowKey } = naming
+  const foundIn = { family, rowKey }
   const recoveryHeader = wantsHeader ? recoveryHeaderOf(view, name, naming) : undefined
-  return { extent, foundIn: { family, rowKey }, recoveryHeader, intended: intendedExtent(view, name) }
+  const others = name.foundIn === undefined && family === "versions" ? olderExtents(view, rowKey) : []
+  return { extent, foundIn, recoveryHeader, intended: intendedExtent(view, name), others }
 })
 
 export const isBlockKept = query("IsBlockKept", (view, block: BlockOfUpload, name: UploadName) => {
@@ -162,9 +191,12 @@ export class OwnershipResolver {
   private async lookUp(group: BlockGroup, owner: NeedleOwner): Promise<Verdict> {
     const found = await this.metadata.ask(firstNaming(this.nameOf(group, owner), group.block === 0))
     if (!found) return { kind: "unnamed", owner }
-    const { extent, foundIn, recoveryHeader, intended } = found
-    keepLatest(this.extents, group.uploadId, extent, UPLOADS_KEPT)
-    keepLatest(this.rows, group.uploadId, foundIn, UPLOADS_KEPT)
+    const { extent, recoveryHeader, intended, others } = found
+    for (const each of [...others, found]) {
+      const { uploadId } = each.extent
+      keepLatest(this.extents, uploadId, each.extent, UPLOADS_KEPT)
+      keepLatest(this.rows, uploadId, each.foundIn, UPLOADS_KEPT)
+    }
     if (intended && isOfExtent(group, intended)) return { kind: "changing" }
     if (!isOfExtent(group, extent)) return { kind: "unnamed", owner }
     return { kind: "live", live: { extent, owner, recoveryHeader: () => recoveryHeader } }
