@@ -10,7 +10,7 @@ import { open, type World } from "./repair/testing-repair.js"
 import { SMALL_PART_BYTES } from "./testing-services.js"
 
 /** Every fourth one consists of two parts. */
-const VERSIONS = 40
+const VERSIONS = 24
 
 async function versionsOfOneKey(versions: number): Promise<World> {
   const world = await open("ec:2+1")
