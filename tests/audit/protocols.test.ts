@@ -90,6 +90,23 @@ test("IAM: changes are recorded with what the reading action shows, and a new ke
   assert.deepEqual([failed?.operation, failed?.ended?.outcome], ["iam:DeleteUser", "deleteConflict"])
 })
 
+test("IAM: who joins or leaves a group is recorded, however many members it has", async () => {
+  const world = await IamWorld.open()
+  await world.iam("CreateGroup", { GroupName: "all" })
+  const names = [...Array.from({ length: 101 }, (_, at) => `a${at}`), "zed"]
+  for (const UserName of names) {
+    await world.iam("CreateUser", { UserName })
+    await world.iam("AddUserToGroup", { UserName, GroupName: "all" })
+  }
+  await world.iam("RemoveUserFromGroup", { UserName: "zed", GroupName: "all" })
+  const [left, joined] = [world.audit.all.at(-1), world.audit.all.at(-2)]
+  assert.deepEqual([joined?.operation, left?.operation], ["iam:AddUserToGroup", "iam:RemoveUserFromGroup"])
+  const isMember = [joined?.before, joined?.after, left?.before, left?.after].map(
+    text => text?.includes('"all"') === true,
+  )
+  assert.deepEqual(isMember, [false, true, true, false])
+})
+
 test("IAM: every action that changes something has one that shows it, by the same parameters", () => {
   const unshown = new Set(["DeleteLoginProfile", "CreatePolicy", "CreatePolicyVersion"])
   for (const [name, action] of Object.entries(ACTIONS.iam)) {

@@ -17,7 +17,7 @@ const SHOWN_BY: readonly (readonly [changes: RegExp, shows: string])[] = [
   [/^(?:Tag|Untag)(User|Role|Policy|OpenIDConnectProvider)$/, "List$1Tags"],
   [/^(?:Create|Update|Delete)(User|Group|Role)(?:Description)?$/, "Get$1"],
   [/^UpdateAssumeRolePolicy$/, "GetRole"],
-  [/^.*User(?:To|From)Group$/, "GetGroup"],
+  [/^.*User(?:To|From)Group$/, "ListGroupsForUser"],
   [/^(?:Create|Update|Delete)AccessKey$/, "ListAccessKeys"],
   [/^DeletePolicyVersion$/, "GetPolicyVersion"],
   [/^.*Policy(?:Version)?$/, "GetPolicy"],
