@@ -1,4 +1,4 @@
-/** Planted bugs of the engine that one test each catches: rows with checksums, and logs on a full disk. */
+/** Planted bugs of the engine that one test each catches: rows with checksums, logs on a full disk, and rows that queries miss. */
 import type { Edit, TestedPlant } from "./plants.js"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({ bug, edits, caughtBy })
@@ -28,4 +28,19 @@ export const ENGINE_PLANTS: readonly TestedPlant[] = [
       put: "",
     },
   ),
+  plant("a query is answered as if the rows that it missed were absent", "tests/sql/gathered-rows", {
+    file: "packages/engine/src/sql/reader.ts",
+    find: "      if (view.hasGathered) return false\n",
+    put: "",
+  }),
+  plant("each row that a query misses takes a statement", "tests/sql/gathered-rows", {
+    file: "packages/engine/src/sql/reader.ts",
+    find: "if (this.answer(waiting, fetched, position, true)) return",
+    put: "if (this.answer(waiting, fetched, position)) return",
+  }),
+  plant("bytes that versions share are those of the one that was found", "packages/upkeep/src/encrypt/encrypt", {
+    file: "packages/objects/src/queries/versions-of-bytes-core.ts",
+    find: "if (likely?.head.isShared === false) yield likely",
+    put: "if (likely !== undefined) yield likely",
+  }),
 ]

@@ -11,27 +11,34 @@ const plantCaughtBy =
 
 const plant = plantCaughtBy("packages/features/src/queues/queues")
 const waiting = plantCaughtBy("packages/features/src/queues/queue-watch")
+const ahead = plantCaughtBy("packages/features/src/queues/over-messages")
 const MESSAGES = "message-commands-core"
 
 export const QUEUE_PLANTS: readonly TestedPlant[] = [
   plant(
     "a message with retry 0 is due again after its queue's time",
     MESSAGES,
-    "return retrySeconds === 0 ? expiresMs : Math.min(nowMs + seconds * SECOND_MS, expiresMs)",
-    "return Math.min(nowMs + seconds * SECOND_MS, expiresMs + (retrySeconds ?? 0) * 0)",
+    "return retrySeconds === 0 ? expiresMs : Math.min(dueNowMs + seconds * SECOND_MS, expiresMs)",
+    "return Math.min(dueNowMs + seconds * SECOND_MS, expiresMs + (retrySeconds ?? 0) * 0)",
   ),
   plant(
     "a consumer puts back what is delivered at most once",
     MESSAGES,
-    'if (isOnce && isDelivered) return "same"\n      return { ...message, stage: "waiting", dueMs: nowMs, nacks',
-    'return { ...message, stage: "waiting", dueMs: nowMs, nacks',
+    'if (isOnce && isDelivered) return "same"\n      return { ...message, stage: "waiting", dueMs: dueNowMs, nacks',
+    'return { ...message, stage: "waiting", dueMs: dueNowMs, nacks',
+  ),
+  ahead(
+    "a wall clock that is ahead tells what is due",
+    "message-rows-core",
+    "storeMs > 0 && wallMs - storeMs > QUEUE_LIMITS.aheadMsMax ? storeMs : wallMs",
+    "Math.max(wallMs, storeMs)",
   ),
   plant("messages whose time is over are delivered", MESSAGES, "if (message.expiresMs <= nowMs) {", "if (nowMs < 0) {"),
   plant(
     "an earlier receipt changes a later delivery",
     MESSAGES,
-    "message.dueMs > nowMs && message.deliveries === change.delivery",
-    "message.dueMs > nowMs && message.deliveries >= change.delivery",
+    "message.dueMs > dueNowMs && message.deliveries === change.delivery",
+    "message.dueMs > dueNowMs && message.deliveries >= change.delivery",
   ),
   plant(
     "messages move to the dead queue one delivery late",
