@@ -1,8 +1,10 @@
-/** Queries that read row after row: however many, they take a few statements, and see what is there. */
+/** Queries and decisions that read row after row: however many, they take a few statements, and see what is there. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { rowKeyOf } from "@hayloft/base/ids.js"
 import { command, query } from "@hayloft/engine/metadata/index.js"
+import type { Database, FetchRequest, Session } from "@hayloft/engine/sql/database.js"
+import { SessionAround } from "@hayloft/engine/sql/session-around.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
 
 const ROWS = 1_500
@@ -47,5 +49,68 @@ test("rows and ranges that rows name are read together", () => {
     })
     assert.deepEqual(await engine.ask(walk()), { odd: ROWS / 2, inRanges: ROWS / 2 })
     assert.ok(runs < 20, `the query was run ${runs} times`)
+  })
+})
+
+/** A database that keeps how many rows of one range a statement may have returned at most. */
+class AskedDatabase implements Database {
+  rangeMax = 0
+
+  constructor(private readonly inner: Database) {}
+
+  migrate(): Promise<void> {
+    return this.inner.migrate()
+  }
+
+  async connect(): Promise<Session> {
+    const note = ({ ranges }: FetchRequest): void => {
+      for (const { max } of ranges) this.rangeMax = Math.max(this.rangeMax, max)
+    }
+    return new AskedSession(await this.inner.connect(), note)
+  }
+}
+
+class AskedSession extends SessionAround {
+  constructor(
+    inner: Session,
+    private readonly note: (request: FetchRequest) => void,
+  ) {
+    super(inner)
+  }
+
+  override fetch(request: FetchRequest): ReturnType<Session["fetch"]> {
+    this.note(request)
+    return super.fetch(request)
+  }
+
+  override snapshot<T>(work: (fetch: Session["fetch"]) => Promise<T>): Promise<T> {
+    return super.snapshot(fetch =>
+      work(request => {
+        this.note(request)
+        return fetch(request)
+      }),
+    )
+  }
+}
+
+const countRows = command<[], number>({
+  name: "CountRows",
+  touches: () => [],
+  decide: view => ({ writes: [], result: Array.from(view.range("keyUses", ALL)).length }),
+})
+
+test("a range that many commands of a batch, or one query many times, find too short grows once for each fetch", () => {
+  const world = new SimulatedWorld(4, SLOW)
+  return world.run(async () => {
+    const database = new AskedDatabase(world.database)
+    const engine = await world.open("node", world.clock, [], database)
+    for (let from = 0; from < ROWS; from += 100) await engine.run(fill(from, from + 100))
+    const counts = await Promise.all(Array.from({ length: 30 }, () => engine.run(countRows())))
+    assert.deepEqual([...new Set(counts)], [ROWS])
+    const often = query("WalkOften", view =>
+      Array.from({ length: 30 }, () => Array.from(view.range("keyUses", ALL)).length),
+    )
+    assert.deepEqual([...new Set(await engine.ask(often()))], [ROWS])
+    assert.ok(database.rangeMax <= 4 * ROWS, `${database.rangeMax} rows were asked for`)
   })
 })

@@ -88,12 +88,13 @@ export class Wants {
     }
   }
 
-  /** A range that is wanted again needs more rows than it had. */
-  addRange(family: Family, { start, end, reverse = false, expectedRows = 0 }: KeyRange): void {
+  /** A range of which so many rows were fetched, and do not suffice, needs more than it had, however often it is wanted. */
+  addRange(family: Family, { start, end, reverse = false, expectedRows = 0 }: KeyRange, fetchedMax: number): void {
     const { family: stored, column } = storedIn(family)
     const name = rangeNameOf(family, { start, end, reverse })
     const known = this.ranges.get(name)
     if (known) {
+      if (known.max > fetchedMax) return
       if (known.max >= RANGE_ROWS_MAX)
         throw fail("invalidRequest", { message: "a range has too many rows to read at once" })
       known.max = Math.min(known.max * RANGE_ROWS_FACTOR, RANGE_ROWS_MAX)
@@ -392,7 +393,7 @@ export class BatchView implements DecisionView {
       if (shown) yield [row.key, shown]
     }
     if (known?.isWhole === true) return
-    this.wants.addRange(family, range)
+    this.wants.addRange(family, range, this.fetched.rowsOf(rangeNameOf(family, range)))
     this.miss()
   }
 
