@@ -12,6 +12,7 @@ import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/
 import { tolerance } from "@hayloft/base/policy.js"
 import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket } from "@hayloft/objects/index.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { audit } from "./audit.js"
 import { find, nameOfBody, type Server } from "./bodies.js"
@@ -57,6 +58,8 @@ const WHOLE_MS_MAX = 60 * 60_000
 const SCRUB_MS = 60_000
 const SETTLE_MS = 60_000
 const MASKS_MAX = 1
+/** A store that stops lets requests end for so long, as `--stop-timeout` has it. */
+const DRAIN_MS = 30_000
 /** Long, because each call to a slow disk takes a second. */
 const START_MS_MAX = 60 * 60_000
 
@@ -189,9 +192,17 @@ export class DiskDrama implements ClientHost {
     this.liveEngine = undefined
     if (ending < 2) machine.crash()
     else if (ending < 4) machine.kill()
-    else await machine.run(Promise.all(clients).then(() => machine.stop(store)))
+    else await machine.run(this.stop(store, Promise.all(clients)))
     this.observer.endLife()
     this.throwErrors()
+  }
+
+  /** Requests that wait for a stalled disk end with the store, as after a SIGTERM. */
+  private async stop(store: ServedStore, clients: Promise<unknown>): Promise<void> {
+    const { machine } = this
+    await within(machine.clock, DRAIN_MS, clients)
+    await machine.stop(store)
+    await clients
   }
 
   private throwErrors(): void {

@@ -121,6 +121,7 @@ export class StoreMachine extends SimMachine {
   }
 
   async stop(store: ServedStore): Promise<void> {
+    store.opened.stalls.end()
     await this.endWith([this.running], () => store.stop())
     for (const device of store.opened.devices) await device.release().catch(() => undefined)
   }
