@@ -23,7 +23,7 @@ import type { Keyring } from "@hayloft/access/contract.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { AccessWorld, NOW_MS, ROOT_KEY } from "../access/world.js"
+import { AccessWorld, allow, NOW_MS, ROOT_KEY } from "../access/world.js"
 
 export { TOKEN }
 export const MINUTE_MS = 60_000
@@ -192,3 +192,17 @@ export class Browser {
     return (await this.session(sent))["who"] !== undefined
   }
 }
+
+/** A user of the root account with a key, who may do what the action names. */
+export async function keyOf({ access }: ConsoleWorld, userName: string, action?: string) {
+  const ref = await access.create("user", userName)
+  if (action !== undefined) await access.access.identities.putInline(ref, "own", allow(action))
+  const { key, secret } = await access.access.accounts.createKey({ accountId: ROOT_KEY.accountId, userName })
+  return { accessKeyId: key.id, secretAccessKey: secret, ref }
+}
+
+/** The body of a sign-in with a key. */
+export const signInOf = ({ accessKeyId, secretAccessKey }: { accessKeyId: string; secretAccessKey: string }) => ({
+  accessKeyId,
+  secretAccessKey,
+})

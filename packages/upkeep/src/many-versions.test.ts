@@ -80,7 +80,7 @@ test("a walk over blocks finds those of many versions with few searches", async 
   await before.services.buckets.setVersioning(before.home, "enabled")
   for (let i = 0; i < versions; i += 1) await before.put("key", before.random.bytes(5_000))
   const [[oldest = ""] = []] = [...before.tablet.committed.range("versions", ALL_OBJECT_ROWS)].reverse()
-  // A damaged row of another version is in nobody's way.
+  // A damaged row of another version does not end the search.
   before.tablet.plant("versions", rowKeyAfter(oldest), new Uint8Array(3))
   const world = before.restart(2)
   world.tablet.rowsRead.clear()

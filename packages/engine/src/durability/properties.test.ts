@@ -150,7 +150,7 @@ test("an even spread over zones is never worse than one zone, if what is left ou
       const zones = Array.from({ length: count }, () => ({ devices: group.shards }))
       const risk = { lossesPerYear: 0.001, repairHours: 168 }
       const shardsPerZone = shardsPerDomain(zones, group.shards)
-      // With unreadable sectors, fewer shards may outlive more of them: only those that have one to spare meet a rebuild.
+      // Unreadable sectors count only where a rebuild has one shard to spare, so that fewer shards may outlive more.
       const outlives = (shards: number) =>
         shards >= group.needed && hoursToLoss({ ...group, shards }) > count * risk.repairHours
       fc.pre(shardsPerZone.every(lost => outlives(group.shards - lost)))

@@ -3,8 +3,8 @@
  *
  * A target that is filled again may have copies of objects that this store does not have. They may have been removed, or this store may have
  * lost them, so that the target has the only copy: they stay, unless the operator asked for their removal. Only objects with the mark
- * of a copy for this target are removed: one that the target does not let look at stays. A removal that the target refuses, or fails
- * again and again, is parked, and holds up nothing.
+ * of a copy for this target are removed: an object that the target refuses to describe stays. A removal that the target refuses, or
+ * fails again and again, is parked, and holds up nothing.
  */
 import { AssertionError } from "@hayloft/base/assert.js"
 import { asFailure, isFailure, type Failure } from "@hayloft/base/failures.js"
@@ -20,7 +20,7 @@ interface FillingParts extends SendingParts {
   readonly objects: Pick<Objects, "get" | "parts" | "list">
 }
 
-/** Keeper of the keys that the target fails to take, or to remove. */
+/** Sets aside the keys that the target fails to remove, as those that it fails to take. */
 interface Parking {
   /** The key waits for another attempt already. */
   isWaiting(key: ObjectKey): boolean
@@ -41,7 +41,7 @@ export class Filling {
   private after = ""
   /** All keys were returned. */
   isListed = false
-  /** Objects of the target that could not be looked at, since the last fill that ended. */
+  /** Objects that the target has refused to describe since the last fill that ended. */
   unchecked = 0
 
   constructor(
@@ -89,6 +89,7 @@ export class Filling {
       if (upTo !== undefined && last !== undefined && last > upTo) return
     }
   }
+
   private async removeOther(
     origin: Origin,
     { bucket, setting, key }: Pick<Page, "bucket" | "setting"> & { readonly key: ObjectKey },
@@ -108,7 +109,7 @@ export class Filling {
     }
   }
 
-  /** Returns undefined also for an object that the target does not let look at: nothing says that it is a copy. */
+  /** Returns undefined also for an object that the target refuses to describe: nothing says that it is a copy. */
   private async checked(origin: Origin, key: ObjectKey, signal: AbortSignal): Promise<OriginObject | undefined> {
     try {
       return await thereOf(origin, key, signal)
