@@ -10,8 +10,10 @@ import { isFailure } from "@hayloft/base/failures.js"
 import type { FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
 import { tolerance } from "@hayloft/base/policy.js"
+import { FIRST_SCRUB_MS } from "@hayloft/engine/device/checkpoint/scrub-jobs.js"
 import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket } from "@hayloft/objects/index.js"
+import { NotSettledError } from "@hayloft/base/seams/clock/sim.js"
 import { within } from "@hayloft/base/seams/clock/within.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { audit } from "./audit.js"
@@ -54,8 +56,8 @@ const ACT_MS = { min: 200, max: 2_500 } as const
 const POLL_MS = 5_000
 /** The time in which a store with healthy disks must become complete. */
 const WHOLE_MS_MAX = 60 * 60_000
-/** Metadata stores and logs are verified soon after each start. */
-const SCRUB_MS = 60_000
+/** Metadata stores and logs are verified so long after each start, and it takes a while. */
+const SCRUB_MS = FIRST_SCRUB_MS + 60_000
 const SETTLE_MS = 60_000
 const MASKS_MAX = 1
 /** A store that stops lets requests end for so long, as `--stop-timeout` has it. */
@@ -165,7 +167,9 @@ export class DiskDrama implements ClientHost {
       this.nemesis.see(store.engine.recordManager.record)
       return store
     } catch (error) {
-      if (!this.options.hasBudget && isFailure(error)) return undefined
+      // A store waits for disks that hang all together, also as it starts.
+      const waits = error instanceof NotSettledError && machine.bays.all.some(({ faulty }) => faulty.state === "hung")
+      if (!this.options.hasBudget && (isFailure(error) || waits)) return undefined
       throw new CheckFailed("opens", error instanceof Error ? (error.stack ?? error.message) : String(error))
     }
   }

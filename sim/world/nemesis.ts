@@ -54,6 +54,8 @@ export class Nemesis {
   private readonly stalls: Random
   private endStall = (): void => undefined
   private stalledUntilMs = 0
+  /** The drives that the latest stall has stopped, rotten ones among them. */
+  private stopped: ReadonlySet<Drive> = new Set()
 
   constructor(
     private readonly machine: StoreMachine,
@@ -164,6 +166,7 @@ export class Nemesis {
     const durationMs = 1_000 + this.stalls.below(STALL_MS_MAX)
     this.note(`all stop for ${durationMs} ms`)
     this.stalledUntilMs = this.machine.clock.monotonicMs() + durationMs
+    this.stopped = new Set(this.bays.flatMap(([, drive]) => (drive.faulty.state === "well" ? [drive] : [])))
     this.endStall = this.machine.stallDisks(durationMs, STALL_RECOVERY_MS)
   }
 
@@ -182,7 +185,7 @@ export class Nemesis {
   private get curable(): readonly (readonly [string, Drive])[] {
     const isStalled = this.machine.clock.monotonicMs() < this.stalledUntilMs
     return this.bays
-      .filter(([, drive]) => drive.faulty.state !== "well" && (!isStalled || this.weak.has(drive)))
+      .filter(([, drive]) => drive.faulty.state !== "well" && !(isStalled && this.stopped.has(drive)))
       .filter(([, drive]) => !this.isLostForEver(drive))
   }
 
