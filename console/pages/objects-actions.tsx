@@ -8,6 +8,7 @@ import type { Bucket, Buckets } from "../api/shapes.js"
 import { Dialog, FormDialog } from "../parts/dialog.js"
 import { CheckboxField, SelectField, TextAreaField, TextField } from "../parts/fields.js"
 import { plural } from "../parts/format.js"
+import { NameText } from "../parts/name-text.js"
 import { Loaded } from "../parts/states.js"
 import { tagsOfText, textOfTags } from "../parts/tags.js"
 import { toast } from "../parts/toast.js"
@@ -57,7 +58,9 @@ function DeleteDialog({ name, keeping, onClose, onDone }: ActionProps & { readon
       onClose={onClose}
     >
       <p class="object-key">
-        <strong>{name.key}</strong>
+        <strong>
+          <NameText name={name.key} />
+        </strong>
       </p>
       <p>{isVersion ? "This version is deleted permanently." : deletedText(keeping)}</p>
       {isVersion && <CheckboxField label="Bypass governance mode" value={bypass} />}
@@ -109,7 +112,9 @@ function PlaceDialog({ name, kind, onClose, onDone }: ActionProps & { readonly k
       isValid={!isSame && key.value !== "" && !key.value.startsWith("/")}
     >
       <p class="object-key">
-        <strong>{name.key}</strong>
+        <strong>
+          <NameText name={name.key} />
+        </strong>
       </p>
       {!isRename && <BucketField value={bucket} />}
       <TextField label={isRename ? "New name" : "As"} value={key} isCode isRequired />

@@ -6,6 +6,7 @@ import { addUploads } from "../api/uploads.js"
 import { Button } from "../parts/button.js"
 import { Dialog } from "../parts/dialog.js"
 import { countText, plural } from "../parts/format.js"
+import { NameText } from "../parts/name-text.js"
 import { toast } from "../parts/toast.js"
 import type { Keeping } from "./objects-actions.js"
 
@@ -103,7 +104,9 @@ export function ReplaceDialog() {
       {doubt !== undefined && <p>Other files may replace objects, too: {doubt}.</p>}
       <ul class="object-key">
         {[...present].slice(0, SHOWN).map(key => (
-          <li key={key}>{key}</li>
+          <li key={key}>
+            <NameText name={key} />
+          </li>
         ))}
         {present.size > SHOWN && <li>and {countText(present.size - SHOWN)} more</li>}
       </ul>

@@ -6,6 +6,7 @@ import { countText, plural, sizeText } from "../parts/format.js"
 import { Icon, type IconName } from "../parts/icon.js"
 import { Menu, type MenuItem } from "../parts/menu.js"
 import { momentOf } from "../parts/moment.js"
+import { NameText } from "../parts/name-text.js"
 import type { Column } from "../parts/table.js"
 import { Ago } from "../parts/time.js"
 import { toast } from "../parts/toast.js"
@@ -42,7 +43,9 @@ function NameCell({ item, shown }: { readonly item: Item; readonly shown: Shown 
     return (
       <a class="object-key named" href={folderPath(shown, item.prefix)}>
         <Icon name="folder" />
-        <span>{lastPart(item.prefix)}/</span>
+        <span>
+          <NameText name={`${lastPart(item.prefix)}/`} />
+        </span>
       </a>
     )
   }
@@ -52,7 +55,9 @@ function NameCell({ item, shown }: { readonly item: Item; readonly shown: Shown 
   const name = (
     <>
       <Icon name={iconOf(key)} />
-      <span>{text}</span>
+      <span>
+        <NameText name={text} />
+      </span>
     </>
   )
   if (!isAddressable) {

@@ -11,6 +11,7 @@ import { Dialog } from "../parts/dialog.js"
 import { Form, TextField } from "../parts/fields.js"
 import { countText, percentText, plural, shareOf, sizeText } from "../parts/format.js"
 import { Menu } from "../parts/menu.js"
+import { NameText } from "../parts/name-text.js"
 import { Section } from "../parts/page.js"
 import { ProgressBar } from "../parts/progress.js"
 import { DataTable, type Column } from "../parts/table.js"
@@ -120,7 +121,15 @@ function UploadActions({ upload: { id, key, state } }: { readonly upload: Upload
 const shareSent = ({ sentBytes, file, state }: Upload): number => (state === "done" ? 1 : shareOf(sentBytes, file.size))
 
 const UPLOAD_COLUMNS: readonly Column<Upload>[] = [
-  { key: "name", title: "Object", cell: ({ bucket, key }) => <span class="object-key">{`${bucket}/${key}`}</span> },
+  {
+    key: "name",
+    title: "Object",
+    cell: ({ bucket, key }) => (
+      <span class="object-key">
+        <NameText name={`${bucket}/${key}`} />
+      </span>
+    ),
+  },
   { key: "size", narrow: "plain", title: "Size", align: "end", cell: ({ file }) => sizeText(file.size) },
   {
     key: "progress",

@@ -10,6 +10,7 @@ import { CheckboxField, TextField } from "../parts/fields.js"
 import { FilterButton } from "../parts/filter-button.js"
 import { Icon } from "../parts/icon.js"
 import { Menu } from "../parts/menu.js"
+import { NameText } from "../parts/name-text.js"
 import { place, setQuery } from "../shell/router.js"
 import { mayUse } from "../shell/session.js"
 import type { Keeping } from "./objects-actions.js"
@@ -31,7 +32,7 @@ function Path({ shown }: { readonly shown: Shown }) {
       </a>
       {above.map(prefix => (
         <a key={prefix} href={folderPath(shown, prefix)} aria-current={prefix === folder ? "page" : undefined}>
-          {lastPart(prefix)}
+          <NameText name={lastPart(prefix)} />
         </a>
       ))}
     </nav>

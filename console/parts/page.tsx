@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact"
 import type { Live } from "../api/live.js"
 import { IconButton } from "./button.js"
 import { ageText } from "./format.js"
+import { NameText } from "./name-text.js"
 import { useNow } from "./now.js"
 
 /** How old the shown values are, and a button that refreshes them. */
@@ -44,12 +45,14 @@ export function Page(props: {
             <nav class="trail" aria-label="Pages above">
               {trail.map(step => (
                 <a key={step.to} href={step.to}>
-                  {step.title}
+                  <NameText name={step.title} />
                 </a>
               ))}
             </nav>
           )}
-          <h1 tabIndex={-1}>{title}</h1>
+          <h1 tabIndex={-1}>
+            <NameText name={title} />
+          </h1>
           {summary}
         </div>
         {live && <Freshness live={live} />}

@@ -117,6 +117,20 @@ export const objects: PageTests = {
       await page.keyboard.press("Escape")
     })
 
+    pageTest("characters that cannot be seen in a key have marks, and the text stays the key", async () => {
+      const keys = [" two  spaces ", "\ttab", "bill\u202ecod.exe", "family \u{1f468}\u200d\u{1f469}"]
+      const client = world.server.client()
+      assert.equal((await client.call("PUT", { bucket: "unseen" })).status, 200)
+      for (const key of keys) assert.equal((await client.call("PUT", { bucket: "unseen", key, body: "x" })).status, 200)
+      const page = await world.open("/console/buckets/unseen")
+      const names = page.getByRole("table", { name: "Objects in unseen/" }).locator("a.named > span")
+      await names.nth(keys.length - 1).waitFor()
+      assert.deepEqual((await names.allTextContents()).sort(), [...keys].sort())
+      const unseen = await names.locator(".unseen").all()
+      const marks = await Promise.all(unseen.map(each => each.getAttribute("data-mark")))
+      assert.deepEqual(marks, ["⇥", "␣", "␣", "␣", "␣", "U+202E"])
+    })
+
     pageTest("buckets, folders and prefixes; of many keys the page has one page at a time", async () => {
       // Bookmarks of earlier versions still lead here.
       const page = await world.open("/console/objects/album")
