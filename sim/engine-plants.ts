@@ -35,8 +35,27 @@ export const ENGINE_PLANTS: readonly TestedPlant[] = [
   }),
   plant("each row that a query misses takes a statement", "tests/sql/gathered-rows", {
     file: "packages/engine/src/sql/reader.ts",
-    find: "if (this.answer(waiting, fetched, position, true)) return",
-    put: "if (this.answer(waiting, fetched, position)) return",
+    find: "if (this.answer(waiting, { rows: fetched, mark: this.markOf(found) }, position, true)) return",
+    put: "if (this.answer(waiting, { rows: fetched, mark: this.markOf(found) }, position)) return",
+  }),
+  plant("buckets are shown as they were before the last change of one", "tests/tablet/metadata", {
+    file: "packages/engine/src/tablet/primary.ts",
+    find: "    this.committed.markGeneration()\n",
+    put: "",
+  }),
+  plant(
+    "a node shows buckets as they were before the last change of one",
+    "packages/engine/src/sql/simulated/simulated-database",
+    {
+      file: "packages/engine/src/sql/known-rows.ts",
+      find: "    this.changesSeen += 1\n    this.mark = {}\n",
+      put: "    this.changesSeen += 1\n",
+    },
+  ),
+  plant("an incomplete list of buckets is kept", "tests/sql/gathered-rows", {
+    file: "packages/engine/src/sql/query-view.ts",
+    find: "this.mark === NOT_FETCHED || this.hasGathered ?",
+    put: "this.mark === NOT_FETCHED ?",
   }),
   plant("bytes that versions share are those of the one that was found", "packages/upkeep/src/encrypt/encrypt", {
     file: "packages/objects/src/queries/versions-of-bytes-core.ts",

@@ -80,6 +80,7 @@ async function filled() {
 const viewOf = (reader: StoreReader, count: { rows: number }): QueryView => ({
   position: parsePosition(1),
   incarnations: soleProcess(parseIncarnation(1)),
+  generationMark: undefined,
   get: (family: Family, key: RowKey) => {
     count.rows += 1
     const value = reader.get(family, key)

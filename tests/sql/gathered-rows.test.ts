@@ -52,6 +52,35 @@ test("rows and ranges that rows name are read together", () => {
   })
 })
 
+const fillAccounts = command<[from: number, to: number], undefined>({
+  name: "FillAccounts",
+  touches: () => [],
+  decide(view, _, from, to) {
+    const keys = Array.from({ length: to - from }, (_row, at) => keyOf(from + at))
+    for (const key of keys) view.get("accounts", key)
+    return { writes: keys.map(key => ({ family: "accounts" as const, key, value: ODD })), result: undefined }
+  },
+})
+
+test("a list that is kept with its generation is whole, however many fetches it has taken", () => {
+  const ACCOUNTS = 6_000
+  const world = new SimulatedWorld(5, SLOW)
+  return world.run(async () => {
+    const engine = await world.open("node")
+    for (let from = 0; from < ACCOUNTS; from += 100) await engine.run(fillAccounts(from, from + 100))
+    const kept = new WeakMap<object, number>()
+    const countAccounts = query("CountAccounts", view => {
+      const known = view.generationMark && kept.get(view.generationMark)
+      if (known !== undefined) return known
+      const count = Array.from(view.range("accounts", ALL)).length
+      if (view.generationMark !== undefined) kept.set(view.generationMark, count)
+      return count
+    })
+    assert.equal(await engine.ask(countAccounts()), ACCOUNTS)
+    assert.equal(await engine.ask(countAccounts()), ACCOUNTS)
+  })
+})
+
 /** A database that keeps how many rows of one range a statement may have returned at most. */
 class AskedDatabase implements Database {
   rangeMax = 0

@@ -269,6 +269,19 @@ const scanOf = query("ScanOf", (view, family: Family, { start, end, max }: Page)
   return found
 })
 
+/** Rows of accounts, with the mark of their generation, and how often they were read. */
+const keptAccounts = new WeakMap<object, readonly string[]>()
+let accountReads = 0
+
+const accountsOf = query("AccountsOf", view => {
+  const known = view.generationMark && keptAccounts.get(view.generationMark)
+  if (known !== undefined) return known
+  accountReads += 1
+  const found = readPage(view, "accounts", { ...ALL, reverse: false, max: Infinity })
+  if (view.generationMark !== undefined) keptAccounts.set(view.generationMark, found)
+  return found
+})
+
 export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTest>): void {
   const metadataTest = (name: string, body: (metadata: Metadata, under: MetadataUnderTest) => Promise<void>): void => {
     test(`${kind}: ${name}`, async () => {
@@ -291,6 +304,19 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
     }
     await metadata.run(change([{ family: "names", key: "key", value: undefined }]))
     assert.equal(await metadata.ask(valueOf("names", "key")), undefined)
+  })
+
+  metadataTest("what was read of buckets and identities may be kept until one of them changes", async metadata => {
+    for (let i = 0; i < 5; i += 1) {
+      await metadata.run(change([{ family: "accounts", key: "a", value: String(i) }]))
+      assert.deepEqual(await metadata.ask(accountsOf()), [`a=${i}`])
+      await metadata.confirm()
+      assert.deepEqual(await metadata.known(accountsOf()), [`a=${i}`])
+      const before = accountReads
+      await metadata.run(change([{ family: "missingShardHints", key: "b", value: String(i) }]))
+      assert.deepEqual(await metadata.ask(accountsOf()), [`a=${i}`])
+      assert.equal(accountReads, before)
+    }
   })
 
   metadataTest(
@@ -622,4 +648,9 @@ async function comparePage(metadata: Metadata, model: Map<string, string>, famil
   const ordered = page.reverse ? expected.toReversed() : expected
   assert.deepEqual(await metadata.ask(pageOf(family, page)), ordered.slice(0, page.max))
   assert.deepEqual(await metadata.ask(scanOf(family, page)), expected.slice(0, page.max))
+  if (family !== "accounts") return
+  const accounts = [...model]
+    .filter(([name]) => name.startsWith("accounts "))
+    .map(([name, value]) => `${name.slice(9)}=${value}`)
+  assert.deepEqual(await metadata.ask(accountsOf()), accounts.sort())
 }

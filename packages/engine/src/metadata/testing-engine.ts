@@ -65,6 +65,7 @@ export class MemoryMetadata implements Metadata {
     return {
       position: this.position,
       incarnations: this.incarnations,
+      generationMark: this.generationMark,
       get: (family, key) => this.tree(family).get(key),
       range: (family, range) => this.rangeOf(family, range),
       scan: (family, range, visitor) => visitRows(this.rangeOf(family, range), visitor),
@@ -177,10 +178,15 @@ export class MemoryMetadata implements Metadata {
     }
   }
 
+  private noteGeneration(): void {
+    this.generation += 1
+    this.generationMark = {}
+  }
+
   private apply(writes: readonly EntryWrite[]): void {
     if (writes.length > 0) this.lastPosition += 1
     for (const { family, key, value, payload } of writes) {
-      if (isOfGeneration(family)) this.generation += 1
+      if (isOfGeneration(family)) this.noteGeneration()
       if (value === undefined) this.tree(family).delete(key)
       else this.tree(family).set(key, { value, payload: payload && { in: "memory", bytes: payload } })
     }
@@ -209,6 +215,7 @@ export class MemoryMetadata implements Metadata {
 
   /** It counts changes of rows of buckets and identities, by any process. */
   generation = 0
+  private generationMark: object = {}
 
   async askEveryReplica<Result>(_: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     await Promise.resolve()
@@ -238,11 +245,13 @@ export class MemoryMetadata implements Metadata {
   /** Adds a row without a decision. */
   plant(family: Family, key: RowKey, value: Uint8Array): void {
     this.tree(family).set(key, { value, payload: undefined })
+    this.generationMark = {}
   }
 
   /** Loses a row, as damage to the store does. */
   lose(family: Family, key: RowKey): void {
     this.tree(family).delete(key)
+    this.generationMark = {}
   }
 
   rows(family: Family): number {

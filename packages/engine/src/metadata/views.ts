@@ -27,6 +27,11 @@ export interface QueryView extends RowView {
   /** The last committed change that the view shows. */
   readonly position: Position
   readonly incarnations: Incarnations
+  /**
+   * Stands for the rows of buckets and identities: all views that return the same object have the same of them, so a value
+   * that was computed from such rows alone may be kept with it. Undefined: the rows have to be read.
+   */
+  readonly generationMark: object | undefined
   /** Like `range`, forward, without an object for each row. One scan at a time. */
   scan(family: Family, range: KeyRange, visitor: RowVisitor): void
 }

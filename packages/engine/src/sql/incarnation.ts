@@ -151,6 +151,7 @@ export class SqlIncarnation {
       lane: () => this.lanes.reduce((latest, lane) => (lane.committedMs > latest.committedMs ? lane : latest)).state,
       onState: (state: LaneState | undefined, before: bigint) => this.onState(state, before),
       onRows: (state: LaneState, wants: Wants, found: Fetched) => this.keepRows(state, wants, found),
+      markOf: (generation: bigint) => this.rows.markOf(generation),
       refusal: () => this.whyNotRead,
       position: () => this.position,
     }

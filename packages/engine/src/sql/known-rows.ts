@@ -11,7 +11,7 @@ import type { Position } from "@hayloft/base/ids.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { Fetched, StoredRow } from "./database.js"
 import { FetchedRows, RowsMissing, Wants } from "./rows-core.js"
-import { SqlQueryView } from "./query-view.js"
+import { NOT_FETCHED, SqlQueryView } from "./query-view.js"
 
 const KNOWN_LIMITS = { rows: 20_000, bytes: 16 * MIB } as const
 
@@ -23,6 +23,7 @@ export class KnownRows {
   private bytes = 0
   private current = NO_GENERATION
   private changesSeen = 0
+  private mark: object = {}
 
   /** Increases whenever known rows may have changed. */
   get changes(): number {
@@ -33,15 +34,24 @@ export class KnownRows {
   note(generation: bigint): void {
     if (generation <= this.current) return
     this.current = generation
-    this.clear()
-    this.changesSeen += 1
+    this.change()
   }
 
   /** Another incarnation begins: what happened since the last statement is unknown. */
   forget(): void {
     this.current = NO_GENERATION
+    this.change()
+  }
+
+  private change(): void {
     this.clear()
     this.changesSeen += 1
+    this.mark = {}
+  }
+
+  /** The `generationMark` of views of this generation; undefined: it is not the newest that is known. */
+  markOf(generation: bigint): object | undefined {
+    return generation === this.current ? this.mark : undefined
   }
 
   private clear(): void {
@@ -71,8 +81,9 @@ export class KnownRows {
     incarnations: Incarnations,
     position: Position,
   ): { readonly result: Result } | undefined {
+    const mark = this.current === NO_GENERATION ? NOT_FETCHED : this.mark
     try {
-      return { result: query.answer(new SqlQueryView(this.rows, new Wants(), incarnations, position)) }
+      return { result: query.answer(new SqlQueryView(this.rows, new Wants(), incarnations, position, mark)) }
     } catch (error) {
       if (error instanceof RowsMissing) return undefined
       throw error

@@ -9,17 +9,31 @@ import { BatchView, type BatchSoFar, type FetchedRows, type Wants } from "./rows
 
 const NO_CHANGES: BatchSoFar = { rows: new Map(), counts: new Map(), usage: new Map() }
 
+/** The mark of a view that no statement has returned rows for. */
+export const NOT_FETCHED = "not fetched"
+
 export class SqlQueryView extends BatchView implements QueryView {
-  /** `refusal`: why only rows of coordination may be read. */
+  /**
+   * `refusal`: why only rows of coordination may be read. `mark`: of the generation of the fetched rows, if it is the
+   * newest that is known.
+   */
   constructor(
     fetched: FetchedRows,
     wants: Wants,
     readonly incarnations: Incarnations,
     readonly position: Position,
+    private readonly mark: object | typeof NOT_FETCHED | undefined,
     private readonly refusal?: Failure,
     gathers = false,
   ) {
     super(fetched, wants, NO_CHANGES, gathers)
+  }
+
+  /** Undefined also once something was missing: what has been read since is incomplete. */
+  get generationMark(): object | undefined {
+    this.check("buckets")
+    if (this.mark === NOT_FETCHED) this.miss()
+    return this.mark === NOT_FETCHED || this.hasGathered ? undefined : this.mark
   }
 
   override get(family: Family, key: RowKey): MetadataRow | undefined {

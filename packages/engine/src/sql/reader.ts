@@ -9,7 +9,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { SqlConnection } from "./connection.js"
 import { ConnectionLost, TryAgain, type Session, type Fetched, type LaneId, type LaneState } from "./database.js"
 import { SQL_LIMITS } from "./limits.js"
-import { SqlQueryView } from "./query-view.js"
+import { NOT_FETCHED, SqlQueryView } from "./query-view.js"
 import { FetchedRows, ROWS_MISSING, RowsMissing, Wants } from "./rows-core.js"
 import { WaitingQueue, type Waiting } from "./waiting.js"
 
@@ -33,10 +33,18 @@ interface ReaderHost {
   refusal(): Failure | undefined
   /** Takes what one statement returned, as of this state of the lane. */
   onRows(state: LaneState, wants: Wants, found: Fetched): void
+  /** The `generationMark` of views of this generation. */
+  markOf(generation: bigint): object | undefined
   position(): Position
 }
 
-const NO_ROWS = new FetchedRows()
+/** Rows of one moment, and the mark of their generation. */
+interface Shown {
+  readonly rows: FetchedRows
+  readonly mark: object | typeof NOT_FETCHED | undefined
+}
+
+const NO_ROWS: Shown = { rows: new FetchedRows(), mark: NOT_FETCHED }
 
 export class Reader {
   private readonly queue = new WaitingQueue<WaitingQuery>()
@@ -137,15 +145,15 @@ export class Reader {
     const found = await this.fetch(id, wants, batch)
     this.host.onState(found.lane, number)
     if (found.lane) this.host.onRows(found.lane, wants, found)
-    return this.unanswered(batch, FetchedRows.of(wants, found), position)
+    return this.unanswered(batch, { rows: FetchedRows.of(wants, found), mark: this.markOf(found) }, position)
   }
 
   private unanswered(
     queries: readonly Waiting<WaitingQuery>[],
-    fetched: FetchedRows,
+    shown: Shown,
     position: Position,
   ): readonly Waiting<WaitingQuery>[] {
-    return queries.filter(waiting => !this.answer(waiting, fetched, position))
+    return queries.filter(waiting => !this.answer(waiting, shown, position))
   }
 
   /** Answers a query that finds out what it needs step by step: each step fetches only what it lacks, and all of that. */
@@ -161,22 +169,26 @@ export class Reader {
           const found = await fetch({ lane: id, ...missing.request() })
           this.host.onState(found.lane, number)
           fetched.add(missing, found)
-          if (this.answer(waiting, fetched, position, true)) return
+          if (this.answer(waiting, { rows: fetched, mark: this.markOf(found) }, position, true)) return
         }
         throw fail("tooManyInFlight", { message: "the query needs too many rows" })
       })
     })
   }
 
+  private markOf({ lane }: Fetched): object | undefined {
+    return lane && this.host.markOf(lane.generation)
+  }
+
   /** False: rows are missing. */
   private answer(
     { work, reject }: Waiting<WaitingQuery>,
-    fetched: FetchedRows,
+    { rows, mark }: Shown,
     position: Position,
     gathers = false,
   ): boolean {
     const refusal = work.passesHalt ? undefined : this.host.refusal()
-    const view = new SqlQueryView(fetched, work.wants, this.host.incarnations, position, refusal, gathers)
+    const view = new SqlQueryView(rows, work.wants, this.host.incarnations, position, mark, refusal, gathers)
     try {
       const resolve = work.answer(view)
       if (view.hasGathered) return false

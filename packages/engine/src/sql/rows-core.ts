@@ -310,7 +310,7 @@ export class BatchView implements DecisionView {
   }
 
   /** Notes that something is missing. Throws `RowsMissing`, unless the view gathers. */
-  private miss(): void {
+  protected miss(): void {
     if (!this.gathers || this.gathered >= GATHERED_MAX) throw ROWS_MISSING
     this.gathered += 1
   }

@@ -21,6 +21,7 @@ import type { ReplicaHandle } from "./replica-handle.js"
 export class CommittedView implements QueryView {
   /** Rows of an earlier first replica may still be in use, and nothing in them shows their replica. */
   private hasChangedFirst = false
+  generationMark: object = {}
 
   constructor(
     private handles: readonly ReplicaHandle[],
@@ -36,6 +37,11 @@ export class CommittedView implements QueryView {
   /** The replica that is read first. */
   get reader(): ReplicaHandle {
     return must(this.handles[0], "a tablet has replicas")
+  }
+
+  /** The rows of buckets and identities have changed. */
+  markGeneration(): void {
+    this.generationMark = {}
   }
 
   readFrom(handles: readonly ReplicaHandle[]): void {

@@ -309,10 +309,15 @@ export class Primary implements Metadata {
     if (holders.length === 0) throw noHolder()
     for (const outcome of holders) if ("logged" in outcome) outcome.logged.apply()
     this.core.commit(batch)
-    if (batch.entries.some(isOfBucketsOrIdentities)) this.generation += 1
+    if (batch.entries.some(isOfBucketsOrIdentities)) this.noteGeneration()
     this.tell(batch)
     if (this.learner && !this.joining) this.learner.send(encoded)
     else if (outcomes.every(outcome => "logged" in outcome)) this.memory.giveBack()
+  }
+
+  private noteGeneration(): void {
+    this.generation += 1
+    this.committed.markGeneration()
   }
 
   /** A log without space has begun nothing (see `CommitLog`): if that is true of all replicas, nothing happened. */

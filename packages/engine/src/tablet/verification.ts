@@ -127,6 +127,7 @@ type Moment = Pick<QueryView, "position" | "incarnations">
 const viewOf = (replica: Replica, { position, incarnations }: Moment): QueryView => ({
   position,
   incarnations,
+  generationMark: undefined,
   get: (family, key) => replica.get(family, key),
   range: (family, range) => replica.range(family, range),
   scan: (family, range, visitor) => replica.scan(family, range, visitor),

@@ -209,6 +209,11 @@ class ViewOfFront implements QueryView {
     return this.view.position
   }
 
+  get generationMark(): object | undefined {
+    this.reads.noteRange("buckets")
+    return this.view.generationMark
+  }
+
   get: QueryView["get"] = (family, key) => {
     this.reads.noteRow(this.view, family, key)
     return this.view.get(family, key)

@@ -15,7 +15,7 @@ import {
   type UsageOwner,
 } from "@hayloft/engine/format/objects/usage.js"
 import { decodeVersionHead } from "@hayloft/engine/format/objects/version-record.js"
-import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
+import { query, type MetadataRow, type QueryView, type RowView } from "@hayloft/engine/metadata/index.js"
 import { bucketContents } from "@hayloft/objects/door/index.js"
 import { ALL_BUCKETS, allBuckets, bucketOfRow, countersIn } from "@hayloft/objects/door/rows.js"
 
@@ -81,7 +81,7 @@ export const endedAccountCounts = query("EndedAccountCounts", (view): readonly A
   return accounts.filter(({ id, quota }) => quota === undefined && owners.has(id)).map(({ id }) => id)
 })
 
-const bucketsOf = (view: RowView, owner: UsageOwner): readonly BucketRecord[] => {
+const bucketsOf = (view: QueryView, owner: UsageOwner): readonly BucketRecord[] => {
   if (owner.kind === "bucket") {
     const row = view.get("buckets", bucketRowKey(owner.bucketId))
     return row === undefined ? [] : [bucketOfRow(row)]

@@ -13,7 +13,9 @@ import {
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { multipartIdOf, RANDOM_BYTES } from "@hayloft/engine/format/objects/version-id.js"
 import { NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"
-import { BucketService } from "./bucket-service.js"
+import { BucketService, bucketRecords, bucketsWithSetting } from "./bucket-service.js"
+import { bucketErasures } from "../commands/erase-commands-core.js"
+import { bucketsWithChanges } from "../queries/changes-page-core.js"
 import { createUpload } from "../commands/multipart-commands-core.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import "../testing-features.js"
@@ -29,6 +31,27 @@ function metadataWithLimits(full: ReadonlySet<string>): MemoryMetadata {
   }
   return metadata
 }
+
+test("what background jobs ask about all buckets reads their rows once, until a bucket changes", async () => {
+  const tablet = new MemoryMetadata()
+  const buckets = new BucketService(tablet)
+  const ask = async () => {
+    tablet.rowsRead.clear()
+    const records = await tablet.ask(bucketRecords())
+    await tablet.ask(bucketErasures())
+    await tablet.ask(bucketsWithChanges())
+    await tablet.ask(bucketsWithSetting("lifecycle"))
+    await buckets.readPolicies()
+    const rows = [...tablet.rowsRead.values()].reduce((sum, each) => sum + each, 0)
+    return { names: records.map(each => each.name), rows }
+  }
+  await buckets.create({ name, owner, location: "" })
+  assert.deepEqual(await ask(), { names: [name], rows: 1 })
+  const other = parseBucketName("other")
+  await buckets.create({ name: other, owner, location: "" })
+  assert.deepEqual(await ask(), { names: [name, other], rows: 2 })
+  assert.deepEqual(await ask(), { names: [name, other], rows: 0 })
+})
 
 test("a bucket whose removal failed on a full disk is open again once there is space", async () => {
   const full = new Set<string>()

@@ -81,8 +81,8 @@ export function countingRows(view: QueryView) {
   }
   const get: QueryView["get"] = (...of) => view.get(...of)
   const scan: QueryView["scan"] = (...of) => view.scan(...of)
-  const { position, incarnations } = view
-  return { counts, view: { get, range, scan, position, incarnations } }
+  const { position, incarnations, generationMark } = view
+  return { counts, view: { get, range, scan, position, incarnations, generationMark } }
 }
 
 /** Pending deletions, oldest first: upload ids, or the kind and the multipart upload. */

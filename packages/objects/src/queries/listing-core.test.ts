@@ -44,6 +44,7 @@ class CountedView implements QueryView {
   readonly rows = new MemoryLayer<MetadataRow>()
   readonly position = parsePosition(0)
   readonly incarnations = soleProcess(parseIncarnation(1))
+  readonly generationMark = undefined
   touched = 0
 
   get(family: Family, key: RowKey): MetadataRow | undefined {

@@ -78,6 +78,7 @@ function lacking(rows: QueryView, keys: readonly string[]): QueryView {
   return {
     position: rows.position,
     incarnations: rows.incarnations,
+    generationMark: undefined,
     get: (family, rowKey) => (isLost(rowKey) ? undefined : rows.get(family, rowKey)),
     *range(family, range) {
       for (const pair of rows.range(family, range)) if (!isLost(pair[0])) yield pair
