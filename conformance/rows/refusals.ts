@@ -143,6 +143,19 @@ export const refusalRows: readonly Row[] = [
     },
   ),
   row(
+    "8.202",
+    "MinIO's deletion of all below a prefix is refused by name, and not answered as that of an object",
+    async scene => {
+      const key = "force"
+      expectStatus(await scene.put(key, "x"), 200)
+      const deletion = (value: string) =>
+        scene.client.call("DELETE", { bucket: scene.bucket, key, headers: { "x-minio-force-delete": value } })
+      expectError(await deletion("true"), 501, "NotImplemented")
+      expectStatus(await scene.client.call("HEAD", { bucket: scene.bucket, key }), 200)
+      expectStatus(await deletion("false"), 204)
+    },
+  ),
+  row(
     "8.201",
     "MinIO's health check is answered, and a call of its admin API that is not there refused by name",
     async scene => {

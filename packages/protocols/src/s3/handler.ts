@@ -30,7 +30,7 @@ import { deniedRequest } from "./denied-request.js"
 import { s3ErrorOf } from "./failures.js"
 import type { S3Error } from "./failures.js"
 import { admitForm } from "./form/admit-form.js"
-import { refuseEventListening, explainAlternative } from "./minio-core.js"
+import { refuseExtensions, explainAlternative } from "./minio-core.js"
 import type { S3Operation } from "./operations.js"
 import { checkCopying, checkFenced } from "./parse-conditions.js"
 import { RequestPlans } from "./plan.js"
@@ -124,7 +124,7 @@ class S3Handler implements Protocol {
     request.target = target
     return after(this.crossOrigin.evaluate(target.bucket, exchange.method, request.headers), verdict => {
       request.crossOrigin = verdict
-      refuseEventListening(exchange.method, target, query)
+      refuseExtensions(exchange.method, target, query, request.headers)
       const operation = route(exchange.method, resourceOf(target), query, request.headers)
       request.operation = operation
       if (operation.answer.kind === "preflight") {

@@ -4,12 +4,15 @@
  * Promises  A bucket may be named `minio` and have such keys: its requests are answered like those of any other bucket.
  */
 import { fail } from "@hayloft/base/failures.js"
+import type { RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import type { Failure, FailureKind } from "@hayloft/base/failures.js"
 import type { RequestQuery } from "./wire/query.js"
 import type { S3Target } from "./wire/target.js"
 
 const EVENTS =
   "Listening for events (mc watch) is not implemented. List the bucket again instead, for instance with mc diff or mc find."
+const FORCE_DELETE =
+  "Deleting all below a prefix by one request (x-minio-force-delete) is not implemented, and nothing was deleted. Delete the objects, for instance by mc rm --recursive --force --versions, or start a job: `hayloft jobs start delete-versions BUCKET --prefix PREFIX`."
 const HEALTH =
   "This path of MinIO's health checks is not implemented. /minio/health/live, /ready, /cluster and /cluster/read are, without a query; `hayloft status` tells more."
 const ADMIN =
@@ -30,10 +33,21 @@ const UNANSWERED: ReadonlySet<FailureKind> = new Set([
   "invalidArgument",
 ])
 
-/** `GET /bucket?events=s3:…`: unknown parameters are ignored, so this would otherwise be answered as a listing. */
-export function refuseEventListening(method: string, { rawKey }: S3Target, query: RequestQuery): void {
+/**
+ * Unknown parameters and headers are ignored, so these requests would otherwise be answered as others: `GET
+ * /bucket?events=s3:…` as a listing, and the deletion of all below a prefix as that of one object, which succeeds.
+ */
+export function refuseExtensions(
+  method: string,
+  { rawKey }: S3Target,
+  query: RequestQuery,
+  headers: RequestHeaders,
+): void {
   const listens = method === "GET" && rawKey === undefined && query.get("events")?.startsWith("s3:") === true
   if (listens) throw fail("notImplemented", { message: EVENTS })
+  const deletesPrefix =
+    method === "DELETE" && rawKey !== undefined && /^(?:1|t|true)$/i.test(headers.get("x-minio-force-delete") ?? "")
+  if (deletesPrefix) throw fail("notImplemented", { message: FORCE_DELETE })
 }
 
 /** A failure that explains the alternative, for a request of MinIO's own APIs; otherwise the same failure. */
