@@ -4,6 +4,7 @@ import { DEVICES_MAX, PARTITIONS } from "@hayloft/base/limits.js"
 import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { Disorder } from "./disorder.js"
 import { deviceId, equal, weighted } from "./testing-devices.js"
+import { fewestMoves } from "./testing-fewest-moves.js"
 import { isSound, slotsPerDevice, type Layout, type LayoutDevice } from "./layout.js"
 import { movement } from "./movement.js"
 import { planLayout, planNext, replaceDevice } from "./next-layout.js"
@@ -51,7 +52,11 @@ function checkStep(before: Layout, after: Layout, devices: readonly LayoutDevice
     assert.ok(off <= Math.max(2, 0.02 * share), `${what}: ${id} holds ${held.get(id)} instead of ${share}`)
   }
   const { moved, share } = movement(before, after)
-  assert.ok(moved <= least + 0.04 * before.table.length + 4, `${what}: moved ${moved} (${share}), needed ${least}`)
+  const slack = 0.04 * before.table.length + 4
+  if (moved <= least + slack) return
+  // A device that comes into every partition may displace others that have to gain elsewhere.
+  const needed = fewestMoves(before, after, used, moved - slack)
+  assert.ok(moved <= needed + slack, `${what}: moved ${moved} (${share}), needed ${needed}`)
 }
 
 test("adding one of d+1 equal devices moves no more than its share", () => {
