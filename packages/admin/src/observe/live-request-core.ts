@@ -1,10 +1,10 @@
 /**
  * A finished request as watchers see it, and which of them they want to see. Pure.
  *
- * Promises  Contains no header but the user agent, and no query: those may hold signatures.
+ * Promises  Contains no header but the user agent, and no query: those may hold signatures. A reason has no signature either.
  * Limits    Texts that a client chooses are cut at `TEXT_CHARACTERS_MAX`, keys at `KEY_CHARACTERS_MAX`.
  */
-import { sentenceOf } from "@hayloft/base/failures.js"
+import { Failure, sentenceOf } from "@hayloft/base/failures.js"
 import type { LiveRequest, RequestFilter } from "@hayloft/engine/format/nodes/live-report.js"
 import type { FinishedRequest } from "@hayloft/protocols/http/index.js"
 
@@ -18,13 +18,21 @@ const cut = (text: string): string =>
 
 const textNote = (value: unknown): string | undefined => (typeof value === "string" ? cut(value) : undefined)
 
+/** Details for the client itself. A signature that a proxy spoils, by another host name, is valid without the proxy. */
+const OF_SIGNATURES: ReadonlySet<string> = new Set(["signatureProvided", "stringToSign", "canonicalRequest"])
+
+function reasonOf({ kind, details }: Failure): string {
+  const shown = Object.entries(details).filter(([name]) => !OF_SIGNATURES.has(name))
+  return sentenceOf(new Failure(kind, Object.fromEntries(shown)))
+}
+
 export function liveRequestOf(server: string, atMs: number, request: FinishedRequest): LiveRequest {
   const { subject, notes, status = 0 } = request
   const optional = {
     bucket: subject?.bucketName?.slice(0, TEXT_CHARACTERS_MAX) ?? textNote(notes["bucket"]),
     key: subject?.keyText?.slice(0, KEY_CHARACTERS_MAX),
     code: textNote(notes["failure"]),
-    reason: textNote(notes["reason"]) ?? (subject?.failure && cut(sentenceOf(subject.failure))),
+    reason: textNote(notes["reason"]) ?? (subject?.failure && cut(reasonOf(subject.failure))),
     account: subject?.accountId,
     accessKeyId: textNote(notes["accessKeyId"]),
     userAgent: textNote(request.header("user-agent")),

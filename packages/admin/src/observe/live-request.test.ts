@@ -68,6 +68,18 @@ test("a failure is shown with its code and reason; a request without a response 
   assert.deepEqual([gone.status, gone.clientGone, gone.operation, gone.bucket], [0, true, "none", undefined])
 })
 
+test("the reason of a refused signature names the key, and shows neither the signature nor the text that it signs", () => {
+  const failure = fail("signatureMismatch", {
+    accessKeyId: "AKIA1",
+    signatureProvided: "s3cret",
+    stringToSign: "AWS4-HMAC-SHA256\ns3cret",
+    canonicalRequest: "GET\n/photos\nX-Amz-Security-Token=s3cret",
+  })
+  const line = shown({ status: 403, notes: { failure: "SignatureDoesNotMatch" }, subject: { ...SUBJECT, failure } })
+  assert.equal(line.reason, "the signature does not match (accessKeyId AKIA1)")
+  assert.ok(!JSON.stringify(line).includes("s3cret"))
+})
+
 test("texts that a client chooses are cut", () => {
   const long = "x".repeat(10_000)
   const subject = { bucketName: long, keyText: long }
