@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { SETTING_NAMES } from "@hayloft/node/config/index.js"
+import { SETTING_NAMES, SETTINGS } from "@hayloft/node/config/index.js"
 import { run } from "../program.js"
 import { testIo } from "../testing-io.js"
 
@@ -90,4 +90,17 @@ test("show lists settings that cannot be used, hides what may be a secret in the
   assert.match(error, /--listen: "nowhere" is not HOST:PORT/)
   assert.match(error, /2 problems\n$/)
   assert.doesNotMatch(out + error, /s3cr3t/)
+})
+
+test("show hides users and passwords in every URL, and shows the path of one without them", async () => {
+  const urls = SETTING_NAMES.filter(name => SETTINGS[name].value === "URL")
+  const variables = (url: string) => Object.fromEntries(urls.map(name => [SETTINGS[name].environment, url]))
+  for (const url of ["https://user:s3cr3t@host/v3", "ldaps://user:s3cr3t@host", "user:s3cr3t@host"]) {
+    const { code, out, error } = await hayloft(["config", "show"], variables(url))
+    assert.equal(code, 2)
+    for (const name of urls) assert.match(out, new RegExp(`^${name} `, "m"))
+    assert.doesNotMatch(out + error, /s3cr3t/)
+  }
+  const { out } = await hayloft(["config", "show"], { HAYLOFT_SWIFT_KEYSTONE: "https://keystone.example:5000/v3" })
+  assert.match(out, /^swiftKeystone +https:\/\/keystone\.example:5000\/v3 /m)
 })

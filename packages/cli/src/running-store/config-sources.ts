@@ -49,6 +49,8 @@ export async function inspectSources(
 }
 
 const HIDDEN = "***"
+/** Begins or ends the parts of a URL that may be secrets: user and password, query, fragment. */
+const MAY_HAVE_SECRET = /[@?#]/
 
 /** Secrets are hidden, and of URLs that may contain some, everything that may be one. */
 export async function shownSettings(sources: ConfigSources): Promise<readonly ShownServeSetting[]> {
@@ -59,6 +61,7 @@ export async function shownSettings(sources: ConfigSources): Promise<readonly Sh
     const masked = (text: string): string => {
       if (secret === undefined) return text
       if (secret === "value") return HIDDEN
+      if (secret === "user") return MAY_HAVE_SECRET.test(text) ? HIDDEN : text
       return setting === "cluster" ? maskedUrl(text) : withoutUser(text)
     }
     const line = found?.line === undefined ? "" : `, line ${found.line}`

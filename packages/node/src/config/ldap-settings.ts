@@ -2,13 +2,16 @@
 import { list, setting, type Setting } from "./setting.js"
 
 export const LDAP_SETTINGS = {
-  ldapServer: list(
-    "--ldap-server",
-    "HAYLOFT_LDAP_SERVER",
-    "URL",
-    undefined,
-    "let people of this LDAP directory or Active Directory sign in by name and password: ldaps://HOST[:PORT], or ldap://HOST[:PORT] with StartTLS; of several, the first that answers; needs --ldap-user-base",
-  ),
+  ldapServer: {
+    ...list(
+      "--ldap-server",
+      "HAYLOFT_LDAP_SERVER",
+      "URL",
+      undefined,
+      "let people of this LDAP directory or Active Directory sign in by name and password: ldaps://HOST[:PORT], or ldap://HOST[:PORT] with StartTLS; of several, the first that answers; needs --ldap-user-base",
+    ),
+    secret: "user",
+  },
   ldapTls: setting(
     "--ldap-tls",
     "HAYLOFT_LDAP_TLS",

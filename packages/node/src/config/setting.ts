@@ -12,8 +12,11 @@ export interface Setting {
   /** Default as text; if undefined, `help` states the behavior without a value. */
   readonly fallback: string | undefined
   readonly help: string
-  /** The part that must not be shown: the value, or passwords in it if it is a URL. */
-  readonly secret?: "value" | "password"
+  /**
+   * The part that must not be shown: the value, or of a URL the passwords in it. "user": the URL has neither a user nor a query,
+   * and its path is shown; one with more is refused, and is not shown.
+   */
+  readonly secret?: "value" | "password" | "user"
   /** The file that it names is read again when it changes; everything else takes effect at a start. */
   readonly isReread?: boolean
 }

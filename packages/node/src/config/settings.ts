@@ -165,13 +165,16 @@ export const SETTINGS = {
     "with --cluster: how long hayloft bucket erase keeps the former key of the store, without which no encrypted object can be opened if the database loses its last changes; longer than a standby lags behind",
   ),
   listen: setting("--listen", "HAYLOFT_LISTEN", "HOST:PORT", "127.0.0.1:9000", "address of the S3 API"),
-  publicUrl: setting(
-    "--public-url",
-    "HAYLOFT_PUBLIC_URL",
-    "URL",
-    undefined,
-    "address by which clients reach the S3 API, for links that the console makes, like https://s3.example.org (default: --listen, at the host by which the admin port was reached)",
-  ),
+  publicUrl: {
+    ...setting(
+      "--public-url",
+      "HAYLOFT_PUBLIC_URL",
+      "URL",
+      undefined,
+      "address by which clients reach the S3 API, for links that the console makes, like https://s3.example.org (default: --listen, at the host by which the admin port was reached)",
+    ),
+    secret: "user",
+  },
   adminListen: setting(
     "--admin-listen",
     "HAYLOFT_ADMIN_LISTEN",
@@ -277,13 +280,16 @@ export const SETTINGS = {
     "HAYLOFT_ALLOW_LOCAL_IDENTITY_PROVIDERS",
     "fetch keys of OpenID Connect providers also from this machine and from private networks, and without TLS: anyone who may register providers can then make the server send requests there",
   ),
-  consoleOidcIssuer: setting(
-    "--console-oidc-issuer",
-    "HAYLOFT_CONSOLE_OIDC_ISSUER",
-    "URL",
-    undefined,
-    "let people sign in to the console at this OpenID Connect provider, which must be registered in the account of the role; needs --console-oidc-client-id and --console-oidc-role",
-  ),
+  consoleOidcIssuer: {
+    ...setting(
+      "--console-oidc-issuer",
+      "HAYLOFT_CONSOLE_OIDC_ISSUER",
+      "URL",
+      undefined,
+      "let people sign in to the console at this OpenID Connect provider, which must be registered in the account of the role; needs --console-oidc-client-id and --console-oidc-role",
+    ),
+    secret: "user",
+  },
   consoleOidcClientId: setting(
     "--console-oidc-client-id",
     "HAYLOFT_CONSOLE_OIDC_CLIENT_ID",

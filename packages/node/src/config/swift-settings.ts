@@ -9,13 +9,16 @@ export const SWIFT_SETTINGS = {
     undefined,
     "address of OpenStack Swift's API (default: it is not served)",
   ),
-  swiftKeystone: setting(
-    "--swift-keystone",
-    "HAYLOFT_SWIFT_KEYSTONE",
-    "URL",
-    undefined,
-    "Keystone whose tokens Swift accepts, with its version (https://keystone.example:5000/v3)",
-  ),
+  swiftKeystone: {
+    ...setting(
+      "--swift-keystone",
+      "HAYLOFT_SWIFT_KEYSTONE",
+      "URL",
+      undefined,
+      "Keystone whose tokens Swift accepts, with its version (https://keystone.example:5000/v3)",
+    ),
+    secret: "user",
+  },
   swiftOperatorRole: list(
     "--swift-operator-role",
     "HAYLOFT_SWIFT_OPERATOR_ROLE",
