@@ -141,9 +141,13 @@ export const setKeyActive = command<[id: AccessKeyId, isActive: boolean, owner: 
 
 type ChangedKey = Pick<AccessKeyRecord, "service"> & { readonly sealedSecret: Uint8Array | undefined }
 
-/** Replaces the terms of a key, and its secret if there is a new one. Throws `noSuchAccessKey`. */
+/**
+ * Replaces the terms of a key, and its secret if there is a new one, also on a full store: a key may have to end sooner, or its
+ * secret may be known to others. Throws `noSuchAccessKey`.
+ */
 export const changeAccessKey = command<[id: AccessKeyId, changed: ChangedKey], void>({
   name: "ChangeAccessKey",
+  grows: false,
   touches: id => [["accessKeys", textRowKey(id)]],
   decide(view, _time, id, { service, sealedSecret }) {
     const key = needKey(view, id, undefined)

@@ -9,6 +9,7 @@ import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.
 import { accountRange, textRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   addAccessKey,
+  changeAccessKey,
   createAccount,
   dropAccessKey,
   limitAccessKey,
@@ -331,6 +332,12 @@ test("commands on accounts and keys declare the rows that they read", () => {
   const use = { id: keyId(1), usedMs: 5, service: "s3", region: "here" }
   assert.deepEqual(noteKeyUses([use], keyId(0)).touches, [...keyTouched, ["keyUses", textRowKey(keyId(1))]])
   const limiting = [limitAccount(accountId, undefined), limitAccessKey(keyId(1), undefined)]
-  for (const command of [dropAccessKey(keyId(1), undefined), setKeyActive(keyId(1), true, undefined), ...limiting])
+  const changing = changeAccessKey(keyId(1), { service: undefined, sealedSecret: new Uint8Array(40) })
+  for (const command of [
+    dropAccessKey(keyId(1), undefined),
+    setKeyActive(keyId(1), true, undefined),
+    changing,
+    ...limiting,
+  ])
     assert.equal(command.grows, false, command.name)
 })

@@ -27,6 +27,8 @@ export const readSwiftAccount = query("ReadSwiftAccount", (view, id: AccountId):
 /** Replaces what is set, if it is still `former`. Throws `noSuchAccount`, `conflict`. */
 export const setSwiftAccount = command<[id: AccountId, former: Uint8Array | undefined, next: Uint8Array], void>({
   name: "SetSwiftAccount",
+  // On a full store data can be removed from an account, permissions can be withdrawn, and the account can be deleted.
+  grows: (_id, former, next) => next.length > (former?.length ?? 0) && decodeSwiftAccount(next).deletedMs === undefined,
   touches: id => [
     ["accounts", textRowKey(id)],
     ["swiftAccounts", textRowKey(id)],

@@ -36,6 +36,7 @@ import {
   setPolicyTags,
 } from "./managed-policy-commands-core.js"
 import { BUILT_IN_POLICIES } from "./built-in-policies.js"
+import { updateProvider } from "./provider-commands-core.js"
 
 const [[BUILT_IN] = []] = [...BUILT_IN_POLICIES]
 
@@ -284,6 +285,7 @@ test("a full store lets rights be withdrawn, and refuses new ones", () => {
     setTags(user, [], ["team"]),
     removeVersion(accountId, arn, 1),
     setPolicyTags(accountId, arn, [], ["team"]),
+    updateProvider(accountId, "https://login.example.org", { removeClientId: "app" }),
   ]
   const growing = [
     putInline(user, "own", ALLOW_ALL),
@@ -293,6 +295,7 @@ test("a full store lets rights be withdrawn, and refuses new ones", () => {
     setTags(user, [["team", "a"]], []),
     addVersion(accountId, arn, ALLOW_ALL, true),
     setPolicyTags(accountId, arn, [["team", "a"]], []),
+    updateProvider(accountId, "https://login.example.org", { addClientId: "app" }),
   ]
   for (const command of removing) assert.equal(command.grows, false, command.name)
   for (const command of growing) assert.equal(command.grows, true, command.name)

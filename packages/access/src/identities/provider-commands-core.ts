@@ -64,6 +64,8 @@ export const updateProvider = command<
   IdentityProviderRecord
 >({
   name: "UpdateIdentityProvider",
+  // A full store must still let its owner withdraw trust; the thumbprints replace those that are there.
+  grows: (_accountId, _url, { addClientId, tags }) => addClientId !== undefined || tags !== undefined,
   touches: (accountId, url) => [["identityProviders", providerRow(accountId, url)]],
   decide(view, _time, accountId, url, change) {
     const key = providerRow(accountId, url)

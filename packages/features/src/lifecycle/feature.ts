@@ -28,7 +28,7 @@ export const LIFECYCLE = {
   operator: LIFECYCLE_OPERATOR,
   status: lifecycleStatus(core => lifecycleOf(core).lifecycle.report()),
   bucket: {
-    setting: { name: "lifecycle", bytesMax: LIFECYCLE_BYTES_MAX },
+    setting: { name: "lifecycle", bytesMax: LIFECYCLE_BYTES_MAX, freesSpace: true },
     notedRow: id => ["lifecycle", lifecycleRowKey(id)],
   },
   jobs: [{ name: "lifecycle", isPausable: true }],

@@ -71,8 +71,8 @@ export interface QueueChange {
 /** Throws `noSuchQueue`. */
 export const changeQueue = command<[name: QueueName, change: QueueChange], QueueRecord>({
   name: "ChangeQueue",
-  // On a full store a queue can be paused, and one that was paused can be emptied by its consumers.
-  grows: (_name, { settings }) => settings !== undefined,
+  // On a full store a queue can be paused, one that was paused can be emptied by its consumers, and messages can end sooner.
+  grows: (_name, { settings }) => settings?.tags !== undefined,
   touches: touchesOf,
   decide(view, { nowMs }, name, { settings, ...paused }) {
     const before = requireQueue(view, name)

@@ -84,10 +84,10 @@ function bucketWrite({ usage: _usage, ...bucket }: BucketRecord, own?: Quota, ac
   return { family: "buckets", key: bucketRowKey(bucket.id), value }
 }
 
-/** Returns the quota as it is now. Throws `noSuchBucket`. */
+/** Returns the quota as it is now; it may end what fills the store. Throws `noSuchBucket`. */
 export const setBucketQuota = command<[bucketId: BucketId, setting: QuotaSetting], Quota | undefined>({
   name: "SetBucketQuota",
-  grows: (_bucketId, { limits }) => limits !== undefined,
+  grows: false,
   touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
   decide(view, time, bucketId, setting) {
     const bucket = bucketIn(view, bucketId)
@@ -101,6 +101,7 @@ export const setBucketQuota = command<[bucketId: BucketId, setting: QuotaSetting
 /** Makes the count of a bucket exact, unless it is, or another has begun. */
 export const finishBucketUsage = command<[bucketId: BucketId, run: string], void>({
   name: "FinishBucketUsage",
+  grows: false,
   touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
   decide(view, _time, bucketId, run) {
     const bucket = bucketIn(view, bucketId)
@@ -126,10 +127,10 @@ const accountWrite = ({ quota: _quota, ...account }: AccountRecord, quota: Quota
   value: encodeAccount(quota === undefined ? account : { ...account, quota }),
 })
 
-/** Returns the quota as it is now. Throws `noSuchAccount`. */
+/** Returns the quota as it is now; it may end what fills the store. Throws `noSuchAccount`. */
 export const setAccountQuota = command<[accountId: AccountId, setting: QuotaSetting], Quota | undefined>({
   name: "SetAccountQuota",
-  grows: (_accountId, { limits }) => limits !== undefined,
+  grows: false,
   touches: accountId => [["accounts", textRowKey(accountId)]],
   decide(view, time, accountId, setting) {
     const account = accountIn(view, accountId)
@@ -149,6 +150,7 @@ const bucketsOf = (view: RowView, accountId: AccountId): readonly BucketRecord[]
  */
 export const advanceAccountUsage = command<[accountId: AccountId, run: string], boolean>({
   name: "AdvanceAccountUsage",
+  grows: false,
   touches: accountId => [["accounts", textRowKey(accountId)]],
   decide(view, _time, accountId, run) {
     const account = accountIn(view, accountId)

@@ -34,6 +34,8 @@ export function overdueJobs(rows: readonly JobRow[], nowMs: number): readonly Jo
 /** Throws `conflict` if there is such an id. */
 export const startJob = command<[id: JobId, record: JobRecord], void>({
   name: "StartJob",
+  // A job that somebody starts may remove what fills the store. Work of the store is noted once there is space.
+  grows: (_id, { starter }) => starter.kind === "store",
   touches: id => [["jobs", textRowKey(id)]],
   decide(view, _time, id, record) {
     if (find(view, id) !== undefined) throw fail("conflict", { message: "the id of the job is taken" })

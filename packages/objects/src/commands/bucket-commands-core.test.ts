@@ -131,6 +131,8 @@ test("a full store still lets permissions be withdrawn, but not added", () => {
   assert.equal(setSetting(id, "policy", "{}").grows, true)
   assert.equal(setSetting(id, "policy", "").grows, false)
   assert.equal(setSetting(id, "policy", undefined).grows, false)
+  assert.equal(setSetting(id, "policy", "{}", { document: "{ }" }).grows, false)
+  assert.equal(setSetting(id, "policy", "{ }", { document: "{}" }).grows, true)
   for (const command of [setVersioning(id, "enabled"), setBucketPolicy(id, undefined), closeBucket(id), openBucket(id)])
     assert.equal(command.grows, false, command.name)
   assert.equal(dropBucket(id).grows, false)

@@ -95,7 +95,7 @@ const createdBy = (view: RowView, owner: AccountId): Partial<BucketRecord> =>
 /** Throws `entityTooLarge`. */
 function settingWrite(bucketId: BucketId, name: BucketSettingName, setting: SettingRecord): EntryWrite {
   const sizeBytes = Buffer.byteLength(setting.document)
-  const maxSizeAllowedBytes = settingParts().find(part => part.name === name)?.bytesMax ?? SETTING_BYTES_MAX
+  const maxSizeAllowedBytes = partOf(name)?.bytesMax ?? SETTING_BYTES_MAX
   if (sizeBytes > maxSizeAllowedBytes) throw fail("entityTooLarge", { sizeBytes, maxSizeAllowedBytes })
   return { family: "settings", key: settingRowKey(bucketId, name), value: encodeSetting(setting) }
 }
@@ -127,13 +127,14 @@ function checkTogether(settings: readonly BucketSettingName[], added: BucketSett
  */
 export const setSetting = command<SetSettingArguments, void>({
   name: "SetSetting",
-  // A full store must still let its owner withdraw permissions.
-  grows: (_bucketId, _name, document) => (document ?? "") !== "",
+  // A full store must still let its owner withdraw permissions, and ask for the removal of objects.
+  grows: (_bucketId, name, document = "", former) =>
+    document.length > (former?.document ?? "").length && partOf(name)?.freesSpace !== true,
   touches: bucketId => [["buckets", bucketRowKey(bucketId)]],
   decide(view, { nowMs, commitUs }, bucketId, name, document, former) {
     const key = settingRowKey(bucketId, name)
     const bucket = requireBucket(view, bucketId)
-    const part = settingParts().find(each => each.name === name)
+    const part = partOf(name)
     const refusal = document === undefined ? undefined : part?.refusal?.(bucket)
     if (refusal !== undefined) throw fail("invalidRequest", { message: refusal })
     const row = view.get("settings", key)
@@ -152,6 +153,8 @@ export const setSetting = command<SetSettingArguments, void>({
     return { writes: [bucketWrite({ ...bucket, ...changed }), write, ...more], result: undefined }
   },
 })
+
+const partOf = (name: BucketSettingName) => settingParts().find(part => part.name === name)
 
 const settingParts = () => bucketParts().flatMap(({ setting }) => (setting === undefined ? [] : [setting]))
 

@@ -105,6 +105,8 @@ interface SettingPart {
   readonly beginsWhenSet?: true
   /** The most bytes of its document; undefined: as many as those of other settings. */
   readonly bytesMax?: number
+  /** Objects are removed by it, so it can be set on a full store. */
+  readonly freesSpace?: true
   /** Settings that no bucket has beside it, with the reason. */
   readonly excludes?: readonly (readonly [other: BucketSettingName, reason: string])[]
   /** Returns why the bucket cannot have the setting; undefined if it can. */
