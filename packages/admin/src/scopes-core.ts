@@ -40,7 +40,8 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
   ),
 ])
 
-const ERASE = /\/erase$/
+/** What undelete keeps is there so that nobody removes objects by mistake, or on purpose. */
+const ERASE = /\/(?:erase|undelete\/purge)$/
 /** A policy opens a bucket to others, and a lifecycle rule removes its objects. */
 const SETTINGS = /^\/v1\/buckets\/[^/]+\/settings\//
 /** Jobs on objects, and inventories, act as the root user of the bucket's owner, and links as any key. */

@@ -79,6 +79,7 @@ test("a token may do what its scopes say, and nothing else, for every operation"
     "POST /v1/tokens",
     "GET /v1/tokens",
     "POST /v1/buckets/{bucket}/erase",
+    "POST /v1/buckets/{bucket}/undelete/purge",
     "POST /v1/master-key/rotate",
   ]) {
     assert.ok(
