@@ -106,7 +106,7 @@ async function valueOf(io: CliIo, input: CommandInput, text: string): Promise<un
     case "moment":
       return momentText(text, label, io)
     case "expiry":
-      return io.clock.wallMs() + parseDuration(text, label)
+      return parseDuration(text, label)
     case "seconds":
       return parseDuration(text, label) / 1_000
     case "size":
@@ -128,18 +128,23 @@ async function valueOf(io: CliIo, input: CommandInput, text: string): Promise<un
   }
 }
 
-/** The ids of devices in place of what was typed for them. */
-export async function withDevices(
+/** Fills in what only the store knows: the ids of devices, and when durations are over by its clock. */
+export async function completed(
   io: CliIo,
   client: AdminClient,
   { inputs }: Pick<OperatorCommand, "inputs">,
   values: Values,
 ): Promise<Values> {
-  const named = Object.keys(inputs).filter(name => inputs[name]?.reads === "device" && values[name] !== undefined)
-  if (named.length === 0) return values
-  const devices = await devicesOf(client)
-  const ids = named.map(name => [name, namedDevice(io, devices, String(values[name])).id] as const)
-  return { ...values, ...Object.fromEntries(ids) }
+  const namesOf = (reads: CommandInput["reads"]) =>
+    Object.keys(inputs).filter(name => inputs[name]?.reads === reads && values[name] !== undefined)
+  const [named, lasting] = [namesOf("device"), namesOf("expiry")]
+  const devices = named.length === 0 ? [] : await devicesOf(client)
+  const nowMs = lasting.length === 0 ? 0 : await client.nowMs()
+  return {
+    ...values,
+    ...Object.fromEntries(named.map(name => [name, namedDevice(io, devices, String(values[name])).id])),
+    ...Object.fromEntries(lasting.map(name => [name, nowMs + Number(values[name])])),
+  }
 }
 
 function sizeOf(text: string, label: string): number {

@@ -19,7 +19,7 @@ import {
 import { must } from "@hayloft/base/assert.js"
 import { RemoteFailure, type AdminClient } from "@hayloft/client/index.js"
 import { checked } from "./checked.js"
-import { asCliError, typedAs, typedTexts, valuesOf, withDevices } from "./command-inputs.js"
+import { asCliError, typedAs, completed, typedTexts, valuesOf } from "./command-inputs.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { group, withChange, withStore } from "./options.js"
@@ -93,7 +93,7 @@ export class PlainCommands {
     const read = await valuesOf(io, command, typed)
     const sent = command.sends(given, read)
     await withAdmin(io, options, signal, async client => {
-      const values = await withDevices(io, client, command, read)
+      const values = await completed(io, client, command, read)
       const send = (more: Values) => client.ask(requestOf(operation, { ...values, ...sent, ...more }))
       if (operation.mayPlan === true) return planAndChange(io, client, parser.opts<ChangeOptions>(), signal, send)
       if (command.isJob) return runRowsJob(io, client, parser.opts<RowsJobOptions>(), signal, send)

@@ -1,4 +1,5 @@
 /** A client of the admin API: JSON or bytes in, JSON out, the token in a header. Failures like those of the S3 client. */
+import { parseHttpDate } from "@hayloft/base/text/dates.js"
 import { HttpCaller, type ServerAnswer } from "./http-caller.js"
 import { BrokenAnswer, briefCode, briefMessage, RemoteFailure } from "./remote.js"
 import type { Trust } from "./trust.js"
@@ -69,6 +70,15 @@ export class AdminClient {
   ask({ method, path, query, body, type }: AdminCall): Promise<unknown> {
     const bytes = body === undefined || body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body))
     return this.#call(method, targetOf(path, query), bytes, type)
+  }
+
+  /** The store's clock, to the second: what ends after some time ends by it. Throws `BrokenAnswer`. */
+  async nowMs(): Promise<number> {
+    const answer = await this.#send("GET", "/health/live", undefined)
+    await answer.document()
+    const timeMs = parseHttpDate(String(answer.headers.date ?? ""))
+    if (timeMs === undefined) throw new BrokenAnswer("the response does not tell the store's time")
+    return timeMs
   }
 
   post(path: string, body: unknown): Promise<unknown> {

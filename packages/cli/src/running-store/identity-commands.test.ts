@@ -3,15 +3,21 @@ import assert from "node:assert/strict"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Readable } from "node:stream"
 import { after, before, beforeEach, test } from "node:test"
+import { z } from "zod"
 import { decide, NO_RESOURCE_POLICIES } from "@hayloft/access/index.js"
 import type { AdminApi } from "@hayloft/admin/index.js"
 import { accessInMemory } from "@hayloft/admin/testing-access.js"
 import { FakeStore, ROOT } from "@hayloft/admin/testing-store.js"
 import { must } from "@hayloft/base/assert.js"
 import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { adminOver, operatorOf } from "../testing-admin.js"
 
+const DAY_MS = 86_400_000
+const YEAR_MS = 365 * DAY_MS
+const EXPIRING = z.object({ expiresMs: z.number() })
 const READ = {
   Version: "2012-10-17",
   Statement: [{ Sid: "Read", Effect: "Allow", Action: "s3:GetObject", Resource: "*" }],
@@ -189,4 +195,29 @@ test("an account is named with --account", async () => {
   await says("role list --account team", / job /)
   await says("role list", /^CREATED +ROLE +SESSIONS +POLICIES +DESCRIPTION\n$/)
   await refuses("role list --account nobody", 3, /nobody/)
+})
+
+class ClockBehind extends RealClock {
+  override wallMs(): number {
+    return super.wallMs() - 10 * YEAR_MS
+  }
+}
+
+test("a duration is over by the store's clock, however wrong that of the operator's machine is", async () => {
+  const created: number[] = []
+  for (const line of [
+    "key create --expires 30d --json",
+    "key import OFANOTHERSTORE --expires 30d --json",
+    "token create laptop --scope read --expires 30d --json",
+  ]) {
+    const { code, out, error } = await operator(line.split(" "), {
+      workingFolder: folder,
+      clock: new ClockBehind(),
+      input: Readable.from([Buffer.from("their-own-secret")]),
+    })
+    assert.equal(code, 0, error)
+    created.push(EXPIRING.parse(JSON.parse(out)).expiresMs)
+  }
+  const storeMs = new RealClock().wallMs()
+  for (const expiresMs of created) assert.ok(Math.abs(expiresMs - storeMs - 30 * DAY_MS) < DAY_MS)
 })

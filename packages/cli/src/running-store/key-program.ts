@@ -34,8 +34,12 @@ export function addKeyCommands(key: Command, io: CliIo, signal: AbortSignal): vo
     .argument("<ACCESS_KEY>")
     .action(async (accessKeyId: string, options: NewKeyOptions) => {
       const secretAccessKey = await readSecret(io)
+      const lastsMs = options.expires === undefined ? undefined : parseDuration(options.expires, "--expires")
       const request = { ...(await requestOf(io, options)), accessKeyId, secretAccessKey }
-      const imported = await withAdmin(io, options, signal, client => client.post("/v1/keys", request))
+      const imported = await withAdmin(io, options, signal, async client => {
+        const expiresMs = lastsMs === undefined ? undefined : (await client.nowMs()) + lastsMs
+        return client.post("/v1/keys", { ...request, expiresMs })
+      })
       const key = checked(KEY_WITH_SECRET, imported)
       await answer(io, options, key, `imported key ${key.accessKeyId}\n`)
     })
@@ -46,10 +50,9 @@ export function addKeyCommands(key: Command, io: CliIo, signal: AbortSignal): vo
 }
 
 async function requestOf(io: CliIo, options: NewKeyOptions): Promise<object> {
-  const { account: accountId, user: userName, description, expires, policy } = options
-  const expiresMs = expires === undefined ? undefined : io.clock.wallMs() + parseDuration(expires, "--expires")
+  const { account: accountId, user: userName, description, policy } = options
   const text = policy === undefined ? undefined : await readPolicy(resolve(io.workingFolder, policy))
-  return { accountId, userName, description, expiresMs, policy: text }
+  return { accountId, userName, description, policy: text }
 }
 
 async function readPolicy(path: string): Promise<string> {

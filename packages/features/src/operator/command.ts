@@ -9,7 +9,7 @@ import type { z } from "zod"
 /**
  * How the text of an argument or option is read. By default it is sent as it is; a function returns what is sent, and
  * throws a `CommandProblem`. The document, bytes and text are those of the file that is named; a duration is sent in
- * seconds, and a folder by its absolute path.
+ * seconds, an expiry as the time when its duration is over by the store's clock, and a folder by its absolute path.
  */
 type Reading =
   | "number"
