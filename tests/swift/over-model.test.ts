@@ -884,6 +884,22 @@ test("an archive is extracted into objects, and containers are made for it", asy
   assert.equal(await status(owner.call("PUT", "?extract-archive=rar", { body: "" })), 400)
 })
 
+test("an archive that unpacks to much more than its files is read no further, and one of many bytes of a file is", async () => {
+  const zeros = Buffer.alloc(80 * 1024 * 1024)
+  const headers = { Accept: "application/json" }
+  const extract = async (archive: Buffer) => {
+    const { text } = await owner.call("PUT", "/bulk-zeros?extract-archive=tar.gz", { body: gzipSync(archive), headers })
+    const { "Number Files Created": created, "Response Body": why = "" } = JSON.parse(text) as Record<string, unknown>
+    return [created, String(why)]
+  }
+  const files = tarOf([["a", "first"]])
+  assert.deepEqual(await extract(Buffer.concat([files, zeros])), [
+    1,
+    "Invalid Tar File: it unpacks to too much that is no file",
+  ])
+  assert.deepEqual(await extract(tarOf([["b", zeros.toString("latin1")]])), [1, ""])
+})
+
 test("many objects, and then containers, are deleted by one request, which reports each failure", async () => {
   await container("bulk-deleted")
   await container("bulk-kept")

@@ -8,6 +8,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { bytesOfByteString } from "@hayloft/base/ids.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
 import { percentEncode } from "@hayloft/base/http/uri.js"
 import { escapedText } from "../markup-core.js"
 import type { UploadedTarMember } from "./tar-core.js"
@@ -20,7 +21,40 @@ export const BULK_LIMITS = {
   containersMax: 10_000,
   /** The limit is for a container and an object, with slashes. */
   pathBytesMax: 1024 + 256 + 2,
+  /** Bytes of an unpacked archive that are no content of a stored file. */
+  unstoredBytesMax: 64 * MIB,
+  /** Each byte of the body permits so many more: an archive that is not compressed has no limit but that of the body. */
+  unstoredRatioMax: 20,
+  /** Each file permits so many more, for its headers. */
+  headerBytes: 4 * KIB,
 } as const
+
+/**
+ * The bytes that an archive has unpacked to. Compressed zeros of less than a kilobyte unpack to gigabytes: those that are stored
+ * count in quotas, others would cost a client nothing.
+ */
+export class UnpackedBytes {
+  private left: number = BULK_LIMITS.unstoredBytesMax
+
+  received(bytes: number): void {
+    this.left += BULK_LIMITS.unstoredRatioMax * bytes
+  }
+
+  /** Throws `invalidRequest` if too many bytes are not stored. */
+  unpacked(bytes: number): void {
+    this.left -= bytes
+    if (this.left < 0)
+      throw fail("invalidRequest", { message: "Invalid Tar File: it unpacks to too much that is no file" })
+  }
+
+  beginFile(): void {
+    this.left += BULK_LIMITS.headerBytes
+  }
+
+  stored(bytes: number): void {
+    this.left += bytes
+  }
+}
 
 /** Byte strings; without an object it is a container. */
 interface BulkTarget {

@@ -2,7 +2,7 @@
  * Bulk operations: many objects deleted by one request, or stored from one archive. Each is decided by itself, and the report
  * in the body names those that failed; the status of the answer is always 200, as in Swift.
  *
- * Promises  An archive is read as it arrives: of its files none is held.
+ * Promises  An archive is read as it arrives: of its files none is held. A body cannot unpack to much more than it stores.
  */
 import { asFailure, fail } from "@hayloft/base/failures.js"
 import { byteStringOfText, textOfObjectKey } from "@hayloft/base/ids.js"
@@ -22,6 +22,7 @@ import {
   isContainerName,
   reportOfDeletion,
   reportOfExtraction,
+  UnpackedBytes,
   writeReport,
 } from "./bulk-core.js"
 import type { SwiftContainers } from "../containers.js"
@@ -129,8 +130,13 @@ export class BulkRequests {
     const format = formatOf(query, exchange.header("accept"))
     const archive = archiveFormatOf(query.get("extract-archive") ?? "")
     const base = [target.container ?? "", target.object ?? ""].join("/")
-    const body = archive === "tar" ? exchange.body() : this.context.decompress[archive](exchange.body("caller"))
-    const events = eventsOf(body)
+    const unpacked = new UnpackedBytes()
+    const received = (pieces: AsyncIterable<Uint8Array>) => counted(pieces, bytes => unpacked.received(bytes))
+    const body =
+      archive === "tar"
+        ? received(exchange.body())
+        : this.context.decompress[archive](received(exchange.body("caller")))
+    const events = eventsOf(counted(body, bytes => unpacked.unpacked(bytes)))
     const errors: BulkErrors = []
     const outcome = { created: 0, errors }
     const known = new Set<string>()
@@ -142,7 +148,7 @@ export class BulkRequests {
         const step = extractionOf(member, base)
         if (step === undefined) continue
         if ("error" in step) outcome.errors.push(step.error)
-        else if (await this.store(request, step, { member, events }, { known, errors: outcome.errors }))
+        else if (await this.store(request, step, { member, events, unpacked }, { known, errors: outcome.errors }))
           outcome.created += 1
         if (outcome.errors.length >= BULK_LIMITS.failuresMax)
           throw fail("invalidRequest", { message: "Max failures exceeded" })
@@ -162,16 +168,21 @@ export class BulkRequests {
       target,
       path,
     }: { readonly target: { readonly container: string; readonly object: string | undefined }; readonly path: string },
-    { member, events }: { readonly member: UploadedTarMember; readonly events: TarEvents },
+    {
+      member,
+      events,
+      unpacked,
+    }: { readonly member: UploadedTarMember; readonly events: TarEvents; readonly unpacked: UnpackedBytes },
     { known, errors }: { readonly known: Set<string>; readonly errors: BulkErrors },
   ): Promise<boolean> {
     const { caller, request: begun } = request
     const container = textOfObjectKey(target.container)
-    const content = new MemberContent(events)
+    const content = new MemberContent(events, unpacked)
     try {
       await this.requireContainer(request, container, known)
       const headers = new Map(headersOfMember(member))
       const open = (pieces: PieceOwner) => content.read(pieces)
+      unpacked.beginFile()
       const file = { container, object: target.object ?? "", headers, lengthBytes: member.sizeBytes, open }
       await storeFile(this.context, begun, caller, file)
       return true
@@ -198,7 +209,10 @@ class MemberContent {
   /** The archive cannot be read any further. */
   isBroken = false
 
-  constructor(private readonly events: TarEvents) {}
+  constructor(
+    private readonly events: TarEvents,
+    private readonly unpacked: UnpackedBytes,
+  ) {}
 
   async *read(pieces: PieceOwner): AsyncGenerator<Uint8Array> {
     for (;;) {
@@ -207,8 +221,16 @@ class MemberContent {
         throw error
       })
       if (next.done === true || next.value.kind !== "content") return
+      this.unpacked.stored(next.value.bytes.length)
       yield pieces === "caller" ? new Uint8Array(next.value.bytes) : next.value.bytes
     }
+  }
+}
+
+async function* counted(pieces: AsyncIterable<Uint8Array>, count: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const bytes of pieces) {
+    count(bytes.length)
+    yield bytes
   }
 }
 
