@@ -206,6 +206,14 @@ test("a token that has expired, and a browser that took too long, are refused", 
     await scene.refused("requestExpired", back)
   }))
 
+test("a sign-in that was begun while the clock was ahead is over once the clock is right", () =>
+  Scene.with(async scene => {
+    scene.world.clock.jumpWall(24 * 60 * MINUTE_MS)
+    const back = await scene.leave()
+    scene.world.clock.jumpWall(-24 * 60 * MINUTE_MS)
+    await scene.refused("requestExpired", back)
+  }))
+
 test("while the provider is down people are told, before they leave and when they come back", () =>
   Scene.with(async scene => {
     const back = await scene.leave()

@@ -157,6 +157,14 @@ test("whoever is gone, or found by the filter no more, has no session", async ()
   assert.deepEqual(await groupsAt(nowMs + 2 * CHECK_MS), ["cn=team,ou=groups,dc=example"], "they are back")
 })
 
+test("what the directory answered while the clock was ahead is asked for again once the clock is right", async () => {
+  const { directory, groupsAt, clock } = world()
+  const nowMs = clock.wallMs()
+  assert.deepEqual(await groupsAt(nowMs + 24 * 60 * 60_000), ["cn=team,ou=groups,dc=example"])
+  directory.entries = [READER_ENTRY, TEAM]
+  assert.equal(await groupsAt(nowMs), undefined)
+})
+
 test("while the directory is down sessions go on, and it is asked again soon", async () => {
   const { directory, groupsAt, clock } = world()
   directory.down = new Set([FIRST, SECOND])

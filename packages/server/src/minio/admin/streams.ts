@@ -79,7 +79,7 @@ function isPieces(value: unknown): value is AsyncIterable<Uint8Array> {
   return typeof value === "object" && value !== null && Symbol.asyncIterator in value
 }
 
-async function stream(call: MinioContext, id: string, query: Readonly<Record<string, string>>) {
+async function stream(call: Pick<MinioContext, "call">, id: string, query: Readonly<Record<string, string>>) {
   const pieces = await call.call(id, { query })
   assert(isPieces(pieces), "an operation that streams has pieces")
   return linesOf(pieces)
@@ -102,7 +102,7 @@ function msOfDuration(text: string): number {
   return ms
 }
 
-export async function trace(call: MinioContext): Promise<AsyncIterable<Uint8Array>> {
+export async function trace(call: Pick<MinioContext, "call" | "query">): Promise<AsyncIterable<Uint8Array>> {
   const wanted = { onlyErrors: call.query("err") === "true", thresholdMs: msOfDuration(call.query("threshold")) }
   // There is nothing of other kinds, such as calls of disks: such a trace is open, and empty.
   const isShown = call.query("s3") !== "false" || call.query("all") === "true"
