@@ -236,6 +236,20 @@ test("more removals than one command parks are all parked before the fill ends",
   await scene.assertCopied("also those of the last command")
 })
 
+test("a target whose listing has no end holds up its fill, and the status says why", async () => {
+  const scene = await lossy(["a", "lost"])
+  const { origin } = scene
+  const list = origin.list.bind(origin)
+  // Each page is the first one, and says that another follows.
+  origin.list = async (request, signal) => ({ ...(await list({ ...request, token: undefined }, signal)), next: "more" })
+  await scene.run(scene.copies.fillAgain(scene.bucket, true))
+  await scene.work()
+  assert.match((await scene.status()).error ?? "", /listing has no end/)
+  origin.list = list
+  await scene.settle()
+  assert.deepEqual([...scene.there().keys()], ["a"], "it goes on once the listing ends")
+})
+
 test("an object of the target that cannot be looked at stays, and holds up no fill", async () => {
   const scene = await lossy(["a", "lost"])
   scene.origin.set(keyOf("theirs"), Buffer.from("encrypted with a key of its client"))
