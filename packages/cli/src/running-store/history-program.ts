@@ -5,6 +5,7 @@ import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
 import { JobCommands } from "./jobs-program.js"
 import { momentText } from "./moment-option.js"
+import type { Timed } from "./past-time.js"
 import { numberOf, withStore } from "../options.js"
 import type { OutputOptions } from "../output.js"
 import type { StoreOptions } from "../stores.js"
@@ -37,11 +38,11 @@ async function restore(io: CliIo, name: string, options: RestoreOptions, signal:
   if (preview && options.wait === true)
     throw new CliError("usage", "--preview changes nothing: there is nothing to wait for")
   const itemsPerSecond = rate === undefined ? undefined : numberOf(rate, "--rate")
-  const job = {
+  const jobAt = (store: Timed) => ({
     kind: "restore-objects",
     prefix,
-    to: momentText(to, "--to", io),
+    to: momentText(to, "--to", store),
     ...(itemsPerSecond && { itemsPerSecond }),
-  }
-  await new JobCommands(io, options, signal).start(name, job, { ...rest, dryRun: preview })
+  })
+  await new JobCommands(io, options, signal).start(name, jobAt, { ...rest, dryRun: preview })
 }

@@ -13,12 +13,13 @@ import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
 import { jobUntilEnd } from "./job-progress.js"
 import { group, numberOf, withStore } from "../options.js"
-import { pastMs } from "./past-time.js"
+import { pastMs, type Timed } from "./past-time.js"
 import { answer, type OutputOptions } from "../output.js"
 import { withAdmin, type StoreOptions } from "../stores.js"
 import { plural, printable, sizeText } from "../text.js"
 
 type Options = StoreOptions & OutputOptions
+type JobRequest = Readonly<Record<string, unknown>>
 
 export class JobCommands {
   constructor(
@@ -46,9 +47,13 @@ export class JobCommands {
     if (job.state === "failed") throw new CliError("failed", `job ${id} has failed: ${job.result ?? ""}`)
   }
 
-  /** Counts, shows what was counted, asks, and starts. */
-  async start(bucket: string, job: Readonly<Record<string, unknown>>, options: BeginOptions): Promise<void> {
+  /** Counts, shows what was counted, asks, and starts. Ages of objects are by the store's clock. */
+  async start(bucket: string, jobAt: (store: Timed) => JobRequest, options: BeginOptions): Promise<void> {
+    // A mistake is reported before the store is contacted.
+    jobAt(this.io)
     await this.with(async client => {
+      const nowMs = await client.nowMs()
+      const job = jobAt({ clock: { wallMs: () => nowMs } })
       const path = `/v1/buckets/${encodeURIComponent(bucket)}/jobs`
       const begin = async (dryRun: boolean): Promise<StartedJobAnswer> =>
         checked(STARTED_JOB, await client.post(path, { dryRun, job }))
@@ -127,11 +132,11 @@ async function selectedOf(io: CliIo, file: string, hasVersions: boolean): Promis
   })
 }
 
-function filterOf(options: StartOptions, io: CliIo): Readonly<Record<string, unknown>> {
+function filterOf(options: StartOptions, store: Timed): JobRequest {
   const { prefix = "", olderThan, largerThan, tagged, rate } = options
   return {
     prefix,
-    ...(olderThan !== undefined && { modifiedBeforeMs: pastMs(olderThan, "--older-than", io) }),
+    ...(olderThan !== undefined && { modifiedBeforeMs: pastMs(olderThan, "--older-than", store) }),
     ...(largerThan !== undefined && { largerThanBytes: numberOf(largerThan, "--larger-than") }),
     ...(tagged !== undefined && { tag: tagOf(tagged) }),
     ...(rate !== undefined && { itemsPerSecond: numberOf(rate, "--rate") }),
@@ -148,12 +153,23 @@ export function addJobCommands(jobs: Command, io: CliIo, signal: AbortSignal): v
 }
 
 function addStartCommands(start: Command, io: CliIo, commands: (options: Options) => JobCommands): void {
-  const run = async (bucket: string, options: StartOptions, job: Readonly<Record<string, unknown>>): Promise<void> => {
+  const run = async (
+    bucket: string,
+    options: StartOptions,
+    job: JobRequest,
+    timesOf: (store: Timed) => JobRequest = () => ({}),
+  ): Promise<void> => {
     const { keys } = options
     if (keys === "-" && options.yes !== true && options.dryRun !== true)
       throw new CliError("usage", "--keys - reads the keys where the answer would be: add --yes or --dry-run")
     const selected = keys === undefined ? undefined : await selectedOf(io, keys, job["kind"] === "delete-versions")
-    await commands(options).start(bucket, { ...filterOf(options, io), ...(selected && { selected }), ...job }, options)
+    const jobAt = (store: Timed): JobRequest => ({
+      ...filterOf(options, store),
+      ...(selected && { selected }),
+      ...job,
+      ...timesOf(store),
+    })
+    await commands(options).start(bucket, jobAt, options)
   }
   withFilter(start.command("delete-objects"))
     .description("delete the objects that a listing shows; with versioning they get delete markers")
@@ -169,10 +185,12 @@ function addStartCommands(start: Command, io: CliIo, commands: (options: Options
   withFilter(start.command("restore-objects"))
     .description("make the versions of a time current again, and deleted objects visible")
     .option("--at <TIME>", "as the objects were then: 2h, 2026-01-31T09:30:00Z (default: what delete markers hide)")
-    .action((bucket: string, options: StartOptions & { at?: string }) => {
-      const atMs = pastMs(options.at, "--at", io)
-      return run(bucket, options, { kind: "restore-objects", ...(atMs !== undefined && { atMs }) })
-    })
+    .action((bucket: string, options: StartOptions & { at?: string }) =>
+      run(bucket, options, { kind: "restore-objects" }, store => {
+        const atMs = pastMs(options.at, "--at", store)
+        return atMs === undefined ? {} : { atMs }
+      }),
+    )
   withFilter(start.command("tag-objects"))
     .description("replace the tags of objects")
     .argument("[TAG...]", "KEY=VALUE; none: the tags are removed")

@@ -2,10 +2,10 @@
 import { MOMENT_FORM, parseMoment, textOfMoment } from "@hayloft/base/text/moment.js"
 import { parseDuration } from "@hayloft/node/config/index.js"
 import { CliError } from "../exit-codes.js"
-import type { CliIo } from "../io.js"
+import type { Timed } from "./past-time.js"
 
 /** Converts an option (an age, or a time with its time zone) to the moment's text in requests. Throws a `CliError`. */
-export function momentText(text: string, option: string, io: CliIo): string {
+export function momentText(text: string, option: string, io: Timed): string {
   if (/^\d+[smhd]$/.test(text)) return textOfMoment((io.clock.wallMs() - parseDuration(text, option)) * 1000)
   // The tables print times in this form.
   const us = parseMoment(text.replace(/^(\S{10}) (\S+Z)$/, "$1T$2"))

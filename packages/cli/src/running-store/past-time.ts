@@ -4,8 +4,13 @@ import { parseDuration } from "@hayloft/node/config/index.js"
 import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
 
+/** The clock by which a duration before now is read: that of this machine, or the store's. */
+export interface Timed {
+  readonly clock: Pick<CliIo["clock"], "wallMs">
+}
+
 /** A moment in the past: a duration before now, or a date with its time zone. */
-export function pastMs(text: string | undefined, option: string, io: CliIo): number | undefined {
+export function pastMs(text: string | undefined, option: string, io: Timed): number | undefined {
   if (text === undefined) return undefined
   if (/^\d+[smhd]$/.test(text)) return io.clock.wallMs() - parseDuration(text, option)
   // A time may have a space instead of the T, the form in which the tables print it.
