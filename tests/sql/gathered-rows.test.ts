@@ -3,8 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { rowKeyOf } from "@hayloft/base/ids.js"
 import { command, query } from "@hayloft/engine/metadata/index.js"
-import type { Database, FetchRequest, Session } from "@hayloft/engine/sql/database.js"
-import { SessionAround } from "@hayloft/engine/sql/session-around.js"
+import { AskedDatabase } from "./asked-database.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
 
 const ROWS = 1_500
@@ -80,47 +79,6 @@ test("a list that is kept with its generation is whole, however many fetches it 
     assert.equal(await engine.ask(countAccounts()), ACCOUNTS)
   })
 })
-
-/** A database that keeps how many rows of one range a statement may have returned at most. */
-class AskedDatabase implements Database {
-  rangeMax = 0
-
-  constructor(private readonly inner: Database) {}
-
-  migrate(): Promise<void> {
-    return this.inner.migrate()
-  }
-
-  async connect(): Promise<Session> {
-    const note = ({ ranges }: FetchRequest): void => {
-      for (const { max } of ranges) this.rangeMax = Math.max(this.rangeMax, max)
-    }
-    return new AskedSession(await this.inner.connect(), note)
-  }
-}
-
-class AskedSession extends SessionAround {
-  constructor(
-    inner: Session,
-    private readonly note: (request: FetchRequest) => void,
-  ) {
-    super(inner)
-  }
-
-  override fetch(request: FetchRequest): ReturnType<Session["fetch"]> {
-    this.note(request)
-    return super.fetch(request)
-  }
-
-  override snapshot<T>(work: (fetch: Session["fetch"]) => Promise<T>): Promise<T> {
-    return super.snapshot(fetch =>
-      work(request => {
-        this.note(request)
-        return fetch(request)
-      }),
-    )
-  }
-}
 
 const countRows = command<[], number>({
   name: "CountRows",

@@ -151,6 +151,10 @@ const rangeOf = (stem: string): KeyRange => ({
 export const prefixRange = (bucketId: BucketId, prefix: string): KeyRange =>
   rangeOf(u64Text(bucketId) + shiftKey(prefix))
 
+/** Common prefixes of object keys that begin with the prefix, for a range of their rows; none without a delimiter. */
+export const foldingOf = (prefix: string, delimiter: string): Pick<KeyRange, "folding"> =>
+  delimiter === "" ? {} : { folding: { from: KEY_IN_ROW_AT + prefix.length, delimiter: shiftKey(delimiter) } }
+
 /** The first row key above every row of this object key. */
 export const afterObjectKey = (bucketId: BucketId, key: string): RowKey =>
   rowKeyOf(u64Text(bucketId) + shiftKey(key) + "\x01")

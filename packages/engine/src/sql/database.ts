@@ -8,6 +8,7 @@
  */
 import type { Family } from "@hayloft/base/rows/families.js"
 import type { BucketId, RowKey, StoreId } from "@hayloft/base/ids.js"
+import type { Folding } from "@hayloft/base/rows/key-range.js"
 import type { DatabaseHealth } from "../format/nodes/database-health.js"
 import type { Counters } from "../format/records.js"
 import type { Usage } from "../format/objects/usage.js"
@@ -42,6 +43,8 @@ export interface StoredRange {
   readonly start: RowKey
   readonly end: RowKey
   readonly reverse: boolean
+  /** Only the first row of each common prefix; not in reverse. */
+  readonly folding?: Folding | undefined
   readonly max: number
 }
 

@@ -7,7 +7,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { Family } from "@hayloft/base/rows/families.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import type { Folding, KeyRange } from "@hayloft/base/rows/key-range.js"
 import { COMMAND_ROWS_MAX } from "@hayloft/base/limits.js"
 import { encodeCounters, NO_COUNTS, type Counters } from "../format/records.js"
 import { bucketIdOfRowKey, nameOfRow } from "../format/row-key.js"
@@ -89,9 +89,10 @@ export class Wants {
   }
 
   /** A range of which so many rows were fetched, and do not suffice, needs more than it had, however often it is wanted. */
-  addRange(family: Family, { start, end, reverse = false, expectedRows = 0 }: KeyRange, fetchedMax: number): void {
+  addRange(family: Family, wanted: KeyRange, fetchedMax: number): void {
+    const { start, end, reverse = false, expectedRows = 0 } = wanted
     const { family: stored, column } = storedIn(family)
-    const name = rangeNameOf(family, { start, end, reverse })
+    const name = rangeNameOf(family, wanted)
     const known = this.ranges.get(name)
     if (known) {
       if (known.max > fetchedMax) return
@@ -99,7 +100,7 @@ export class Wants {
         throw fail("invalidRequest", { message: "a range has too many rows to read at once" })
       known.max = Math.min(known.max * RANGE_ROWS_FACTOR, RANGE_ROWS_MAX)
     } else {
-      const range = { family: stored, column, start, end, reverse }
+      const range = { family: stored, column, start, end, reverse, folding: foldingIn(wanted) }
       const isAfterSeek = this.ends.has(`${family} ${end}`)
       this.ends.add(`${family} ${end}`)
       const first = isAfterSeek ? RANGE_ROWS_AFTER_SEEK : RANGE_ROWS_FIRST
@@ -121,8 +122,18 @@ export class Wants {
   }
 }
 
-const rangeNameOf = (family: Family, { start, end, reverse = false }: KeyRange): string =>
-  `${family} ${reverse ? "-" : "+"} ${start.length} ${start}${end}`
+const foldingIn = ({ folding, reverse = false }: KeyRange): Folding | undefined => (reverse ? undefined : folding)
+
+function rangeNameOf(family: Family, range: KeyRange): string {
+  const { start, end, reverse = false } = range
+  const folding = foldingIn(range)
+  const folded = folding === undefined ? "" : `${folding.from} ${folding.delimiter}`
+  return `${family} ${reverse ? "-" : "+"} ${start.length} ${end.length} ${start}${end}${folded}`
+}
+
+/** Returns true if rows of one range that are folded so are all that a range needs which is folded like that. */
+const servesFolding = (one: Folding | undefined, other: Folding | undefined): boolean =>
+  one === undefined || (one.from === other?.from && one.delimiter === other.delimiter)
 
 interface KnownRange {
   readonly range: Omit<StoredRange, "max">
@@ -191,7 +202,7 @@ export class FetchedRows {
     const { family: stored, column } = storedIn(family)
     for (const { range: other, rows, isWhole } of this.ranges.values()) {
       const isSame = other.family === stored && other.column === column && !other.reverse && other.end === range.end
-      if (!isSame || other.start > range.start) continue
+      if (!isSame || other.start > range.start || !servesFolding(other.folding, range.folding)) continue
       const last = rows.at(-1)
       if (isWhole || (last !== undefined && last.key >= range.start)) {
         return { rows: rows.slice(firstAt(rows, range.start)), isWhole }

@@ -1,13 +1,15 @@
 /**
  * Listings of versions and uploads: pages over a view, in byte order. Pure. (Objects: `object-page-core.ts`.)
  *
- * A listing is a range scan; a common prefix is skipped by one seek.
+ * A listing is a range scan; a common prefix of more than a few rows is skipped by one seek.
  */
 import type { MultipartId, ObjectKey, RowKey, VersionId } from "@hayloft/base/ids.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import {
   afterKeyPrefix,
   afterObjectKey,
+  foldingOf,
   multipartRowKey,
   objectRowKey,
   parseObjectRowKey,
@@ -76,7 +78,13 @@ interface ScannedRow {
   readonly row: MetadataRow
 }
 
-type Scan = (start: RowKey, end: RowKey) => Iterable<ScannedRow>
+type Scan = (range: KeyRange) => Iterable<ScannedRow>
+
+/**
+ * Rows of a common prefix that are passed one by one: an engine that leaves out all but the first may do so for each of
+ * two families.
+ */
+const STEPS_MAX = 2
 
 /**
  * Walks rows from `start` to the end of the scope's prefix and folds each common prefix into one entry. `takeRow`
@@ -90,22 +98,25 @@ function walk(
   takePrefix: (prefix: string) => void,
   takeRow: (row: ScannedRow) => boolean,
 ): boolean {
-  const range = prefixRange(scope.bucket.id, scope.prefix)
-  let from = later(start, range.start)
+  const { start: first, end } = prefixRange(scope.bucket.id, scope.prefix)
+  const shared = { end, expectedRows: max + 1, ...foldingOf(scope.prefix, scope.delimiter) }
+  let from = later(start, first)
   let taken = 0
+  let [common, stepped]: [common: string | undefined, stepped: number] = [undefined, 0]
   for (;;) {
     let seek: RowKey | undefined
-    for (const row of scan(from, range.end)) {
-      if (taken >= max) return true
-      const common = commonPrefixOf(row.key, scope)
-      if (common === undefined) {
-        if (takeRow(row)) taken += 1
-        continue
+    for (const row of from < end ? scan({ start: from, ...shared }) : []) {
+      if (common !== undefined && row.key.startsWith(common)) {
+        stepped += 1
+        if (stepped <= STEPS_MAX) continue
+        seek = afterKeyPrefix(scope.bucket.id, common)
+        break
       }
-      takePrefix(common)
-      taken += 1
-      seek = afterKeyPrefix(scope.bucket.id, common)
-      break
+      if (taken >= max) return true
+      common = commonPrefixOf(row.key, scope)
+      stepped = 0
+      if (common !== undefined) takePrefix(common)
+      if (common !== undefined || takeRow(row)) taken += 1
     }
     if (seek === undefined) return false
     from = seek
@@ -113,10 +124,8 @@ function walk(
 }
 
 const scanFamily = (view: RowView, family: "current" | "uploads"): Scan =>
-  function* (start, end) {
-    if (start >= end) return
-    for (const [rowKey, row] of view.range(family, { start, end }))
-      yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
+  function* (range) {
+    for (const [rowKey, row] of view.range(family, range)) yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
   }
 
 export function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
@@ -184,8 +193,8 @@ export function extrasOfPage(
 }
 
 function scanVersions(view: RowView): Scan {
-  return function* (start, end) {
-    for (const [rowKey, row] of mergedVersions(view, { start, end })) {
+  return function* (range) {
+    for (const [rowKey, row] of mergedVersions(view, range)) {
       yield { key: parseObjectRowKey(rowKey).key, rowKey, row }
     }
   }

@@ -1,11 +1,12 @@
 /** Current and older versions in one order: by key, newest first. Pure. */
 import type { RowKey } from "@hayloft/base/ids.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import type { MetadataRow, RowView } from "@hayloft/engine/metadata/index.js"
 
 /** From `start` to before `end`. A row's current record has the row's own key, which sorts before all its versions. */
 export function* mergedVersions(
   view: RowView,
-  range: { readonly start: RowKey; readonly end: RowKey; readonly expectedRows?: number },
+  range: Omit<KeyRange, "reverse">,
 ): Generator<readonly [RowKey, MetadataRow]> {
   if (range.start >= range.end) return
   const current = view.range("current", range)[Symbol.iterator]()

@@ -11,7 +11,7 @@ import { rowKeyOf } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import type { RowVisitor } from "@hayloft/base/rows/row-scan.js"
 import { bufferOf } from "@hayloft/engine/format/encoding/buffer-of.js"
-import { afterKeyPrefix, KEY_IN_ROW_AT, objectKeyAt, prefixRange } from "@hayloft/engine/format/row-key.js"
+import { afterKeyPrefix, foldingOf, KEY_IN_ROW_AT, objectKeyAt, prefixRange } from "@hayloft/engine/format/row-key.js"
 import { listedEndAt, listedVersionAt } from "@hayloft/engine/format/objects/version-record.js"
 import type { QueryView } from "@hayloft/engine/metadata/index.js"
 import type { ListEntry, ListPage, ListRequest } from "../contract.js"
@@ -157,8 +157,7 @@ export function listObjects(rows: Pick<QueryView, "scan">, request: ListRequest)
   const page = new ObjectPage(request)
   if (request.max <= 0) return { bytes: page.entries.bytes, isFull: false }
   const range = prefixRange(request.bucket.id, request.prefix)
-  // With a delimiter, one row may stand for many.
-  const expected = request.delimiter === "" ? { expectedRows: request.max + 1 } : {}
+  const expected = { expectedRows: request.max + 1, ...foldingOf(request.prefix, request.delimiter) }
   let start = later(request.after === "" ? rowKeyOf("") : startAfter(request, request.after), range.start)
   for (;;) {
     rows.scan("current", { start, end: range.end, ...expected }, page)

@@ -25,6 +25,10 @@ export function placeOf(family: StoredFamily, key: RowKey): Place {
     : { bucket, key: bytesOf(key.slice(BUCKET_BYTES)) }
 }
 
+/** How many of the first bytes of a row key are in the column `key`. */
+export const lengthInKey = (family: StoredFamily, bytes: number): number =>
+  OF_BUCKETS.has(family) ? Math.max(0, bytes - BUCKET_BYTES) : bytes
+
 export const keyOf = (family: StoredFamily, bucket: Buffer, key: Buffer): RowKey =>
   rowKeyOf((OF_BUCKETS.has(family) ? bucket.toString("latin1") : "") + key.toString("latin1"))
 

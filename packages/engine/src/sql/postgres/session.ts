@@ -42,7 +42,7 @@ import {
 } from "./binary.js"
 import { commitValues } from "./commit-parameters.js"
 import { readHealth } from "./health.js"
-import { keyArrays, keyOf, placeOf } from "./row-keys.js"
+import { keyArrays, keyOf, lengthInKey, placeOf } from "./row-keys.js"
 import { CONFLICT_STATE, FETCHED, type SqlStatement, type Statements } from "./statements.js"
 import { parseWire, type ConnectionProtection } from "./wire.js"
 
@@ -89,6 +89,14 @@ function rangeArrays(ranges: readonly StoredRange[]): Buffer[] {
     bigintArray(ends.map(({ bucket }) => bucket)),
     byteaArray(ends.map(({ key }) => key)),
     integerArray(ranges.map(({ max }) => max)),
+  ]
+}
+
+function foldedArrays(ranges: readonly StoredRange[]): Buffer[] {
+  return [
+    ...rangeArrays(ranges),
+    integerArray(ranges.map(({ family, folding }) => lengthInKey(family, folding?.from ?? 0))),
+    byteaArray(ranges.map(({ folding }) => bytesOfByteString(folding?.delimiter ?? ""))),
   ]
 }
 
@@ -201,9 +209,11 @@ export class PostgresSession implements Session {
 
   async fetch({ lane, keys, ranges, counters, usage: wanted, wantsTimestamps }: FetchRequest): Promise<Fetched> {
     const numbered = ranges.map((range, at) => ({ range, at }))
-    const forward = numbered.filter(({ range }) => !range.reverse)
+    const forward = numbered.filter(({ range }) => !range.reverse && range.folding === undefined)
     const backward = numbered.filter(({ range }) => range.reverse)
-    const found = await this.run(this.statements.fetch, [
+    const folded = numbered.filter(({ range }) => !range.reverse && range.folding !== undefined)
+    const { fetch, fetchFolded } = this.statements
+    const found = await this.run(folded.length === 0 ? fetch : fetchFolded, [
       bigintBytes(BigInt(lane.incarnation)),
       smallintBytes(lane.lane),
       ...keyArrays(keys),
@@ -213,6 +223,7 @@ export class PostgresSession implements Session {
       byteaArray(wanted === "all" ? [] : wanted.map(bytesOfByteString)),
       booleanBytes(wanted === "all"),
       booleanBytes(wantsTimestamps === true),
+      ...(folded.length === 0 ? [] : foldedArrays(folded.map(({ range }) => range))),
     ])
     let state: LaneState | undefined
     let timestamps: Timestamps | undefined
@@ -244,8 +255,9 @@ export class PostgresSession implements Session {
           break
         }
         default: {
-          const isForward = present(row[0]).readInt32BE() === FETCHED.range
-          const { range, at: place } = must((isForward ? forward : backward)[at], "rows are of the ranges")
+          const kind = present(row[0]).readInt32BE()
+          const among = kind === FETCHED.range ? forward : kind === FETCHED.reverseRange ? backward : folded
+          const { range, at: place } = must(among[at], "rows are of the ranges")
           ofRanges[place]?.push(storedRow(range.family, row))
         }
       }

@@ -20,6 +20,8 @@ export interface SqlStatement {
 
 export interface Statements {
   readonly fetch: SqlStatement
+  /** A fetch with ranges that are folded. */
+  readonly fetchFolded: SqlStatement
   readonly commit: SqlStatement
   /** A commit that also increases the generation of every lane. */
   readonly commitAndRaise: SqlStatement
@@ -45,6 +47,7 @@ export interface Statements {
 /** The statements on the tables of a schema, which they name: a session has no state that a pooler could lose. */
 export const statementsOf = (schema: SchemaName): Statements => ({
   fetch: { name: "fetch-3", text: fetchText(schema) },
+  fetchFolded: { name: "fetch-folded-1", text: `${fetchText(schema)}\nUNION ALL ${foldedRanges(schema, 24)}` },
   commit: { name: "commit-3", text: commitText(schema, ownLane(schema)) },
   commitAndRaise: { name: "commit-raise-4", text: commitText(schema, allLanes(schema)) },
   commitAndClose: { name: "commit-close-1", text: commitText(schema, closedLanes(schema)) },
@@ -79,8 +82,48 @@ SELECT ${kind}, q.n, r.* FROM
     ORDER BY r.family ${order}, r.bucket ${order}, r.key ${order} LIMIT q.max
   ) r`
 
+/** The columns of `rangesOf`, and how a range is folded. */
+const FOLDED_COLUMNS = "family, is_head, from_bucket, from_key, to_bucket, to_key, max, prefix_from, delimiter, n"
+const DELIMITER_AT = "position(q.delimiter IN substring(w.key FROM q.prefix_from + 1))"
+const ZERO_AT = "position('\\x00'::bytea IN substring(w.key FROM q.prefix_from + 1))"
+
+/** The key as `afterFolded` computes it. */
+const AFTER_FOLDED = `CASE WHEN ${DELIMITER_AT} > 0 AND (${ZERO_AT} = 0 OR ${DELIMITER_AT} < ${ZERO_AT})
+  THEN substring(w.key FROM 1 FOR q.prefix_from + ${DELIMITER_AT} - 1 + length(q.delimiter)) || '\\xff'::bytea
+  ELSE w.key || '\\x00'::bytea END`
+
+/** Walks from row to row: each is one search in the index, however many rows a common prefix has. */
+const foldedRanges = (schema: SchemaName, first: number): string => `
+SELECT ${FETCHED.foldedRange}, q.n, r.* FROM
+  unnest($${first}::smallint[], $${first + 1}::boolean[], $${first + 2}::bigint[], $${first + 3}::bytea[],
+    $${first + 4}::bigint[], $${first + 5}::bytea[], $${first + 6}::integer[], $${first + 7}::integer[],
+    $${first + 8}::bytea[]) WITH ORDINALITY AS q(${FOLDED_COLUMNS}),
+  LATERAL (
+    WITH RECURSIVE walk(bucket, key, version, value, head, payload, has_payload, count) AS (
+      (SELECT ${ROW_OF_RANGE}, 1 FROM ${schema}.rows r
+        WHERE r.family = q.family AND ${RANGE_FROM} AND ${HAS_COLUMN}
+        ORDER BY r.family, r.bucket, r.key LIMIT 1)
+      UNION ALL
+      SELECT next.*, w.count + 1 FROM walk w, LATERAL (
+        SELECT ${ROW_OF_RANGE} FROM ${schema}.rows r
+        WHERE r.family = q.family AND (r.bucket, r.key) >= (w.bucket, ${AFTER_FOLDED})
+          AND (r.bucket, r.key) < (q.to_bucket, q.to_key) AND ${HAS_COLUMN}
+        ORDER BY r.family, r.bucket, r.key LIMIT 1
+      ) next WHERE w.count < q.max
+    )
+    SELECT bucket, key, version, value, head, payload, has_payload FROM walk ORDER BY count
+  ) r`
+
 /** Kinds of rows in the result of `fetch`. */
-export const FETCHED = { lane: 0, row: 1, range: 2, reverseRange: 3, counters: 4, usage: 5 } as const
+export const FETCHED = {
+  lane: 0,
+  row: 1,
+  range: 2,
+  reverseRange: 3,
+  counters: 4,
+  usage: 5,
+  foldedRange: 6,
+} as const
 
 const CLOCK_US = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 

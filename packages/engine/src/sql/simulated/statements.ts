@@ -3,6 +3,7 @@
  * the counts of their texts for PostgreSQL (`postgres/statements.ts`), which they must follow.
  */
 import { must } from "@hayloft/base/assert.js"
+import { afterFolded } from "@hayloft/base/rows/key-range.js"
 import type { BucketId, StoreId } from "@hayloft/base/ids.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
@@ -64,12 +65,15 @@ export async function fetch(on: Running, request: FetchRequest): Promise<Fetched
       const row = tables.rows.find(transaction, rowName(key))?.row
       return row && storedRow(row, row.payload)
     }),
-    ranges: ranges.map(({ family, column, start, end, reverse, max }) => {
+    ranges: ranges.map(({ family, column, start, end, reverse, folding, max }) => {
       const names = { start: familyKey(family) + start, end: familyKey(family) + end, reverse }
       const rows: StoredRow[] = []
+      let from = start
       for (const { row } of tables.rows.scan(transaction, names)) {
         if (rows.length === max) break
-        if (row[column] !== undefined) rows.push(storedRow(row, row.payload && "elsewhere"))
+        if (row[column] === undefined || (folding !== undefined && row.key < from)) continue
+        rows.push(storedRow(row, row.payload && "elsewhere"))
+        if (folding !== undefined) from = afterFolded(row.key, folding)
       }
       return rows
     }),
