@@ -12,7 +12,7 @@ import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.j
 import { encodeVersion, NO_DETAILS, type VersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { Postgres } from "@hayloft/engine/sql/index.js"
-import type { LaneId, NewRow, Session } from "@hayloft/engine/sql/database.js"
+import type { NewRow } from "@hayloft/engine/sql/database.js"
 import { SimulatedDatabase } from "@hayloft/engine/sql/simulated/simulated-database.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -22,6 +22,7 @@ import { listObjects, pageOf } from "@hayloft/objects/queries/object-page-core.j
 import { noPostgres } from "../harness/postgres.js"
 import { AskedDatabase } from "./asked-database.js"
 import { Databases } from "./databases.js"
+import { FIRST_LANE, fillRows } from "./filled.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
 
 const PREFIXES = 60
@@ -147,31 +148,6 @@ test("a page of common prefixes takes a few statements, however many rows each h
   })
 })
 
-const LANE: LaneId = { incarnation: 1, lane: 0 }
-
-async function filled(session: Session, rows: readonly NewRow[]): Promise<void> {
-  await session.begin({ node: "node", process: "process" }, 1, 0)
-  const outcome = await session.makeChanges({
-    lane: LANE,
-    from: { number: 0n, generation: 1n },
-    version: 1n,
-    firstUs: 1,
-    lastUs: 2,
-    closesLanes: false,
-    raisesGeneration: false,
-    expected: [],
-    replaced: [],
-    deleted: [],
-    added: rows,
-    counts: [],
-    droppedCounters: [],
-    usage: [],
-    newUsage: [],
-    droppedUsage: [],
-  })
-  assert.equal(outcome, "committed")
-}
-
 const piece = fc.constantFrom("a", "b", "/", "//", "a/", "\u{f4}", "\u{10ffff}", "\u0001")
 
 test(
@@ -198,7 +174,7 @@ test(
       { family: "versions", key: versionRowKey(key, SUFFIX_ORDER), ...content("old") },
       { family: "versions", key: versionRowKey(key, SUFFIX_ORDER + 1), ...content("old") },
     ])
-    for (const session of [simulated, real]) await clock.runUntil(filled(session, rows))
+    for (const session of [simulated, real]) await clock.runUntil(fillRows(session, rows))
     const families = fc.constantFrom("current" as const, "versions" as const)
     await fc.assert(
       fc.asyncProperty(
@@ -218,7 +194,13 @@ test(
             reverse: false,
             max,
           }
-          const request = { lane: LANE, keys: [], ranges: [{ ...range, folding }, range], counters: [], usage: [] }
+          const request = {
+            lane: FIRST_LANE,
+            keys: [],
+            ranges: [{ ...range, folding }, range],
+            counters: [],
+            usage: [],
+          }
           const found = await real.fetch(request)
           const shown = found.ranges.map(each => each.map(({ key }) => key))
           const expected = await clock.runUntil(simulated.fetch(request))

@@ -11,13 +11,16 @@ const BUCKET_MAX = 2n ** 63n - 1n
 
 const bytesOf = (key: string): Buffer => Buffer.from(key, "latin1")
 
-interface Place {
+/** Above all keys: those of objects, items and settings begin with text. */
+export const KEYS_END: Buffer = Buffer.alloc(64, 0xff)
+
+export interface KeyColumns {
   readonly bucket: bigint
   readonly key: Buffer
 }
 
 /** A key, or an end of a range: shorter than a bucket id, or above all of them. */
-export function placeOf(family: StoredFamily, key: RowKey): Place {
+export function placeOf(family: StoredFamily, key: RowKey): KeyColumns {
   if (!OF_BUCKETS.has(family)) return { bucket: 0n, key: bytesOf(key) }
   const bucket = bytesOf(key.slice(0, BUCKET_BYTES).padEnd(BUCKET_BYTES, "\0")).readBigUInt64BE()
   return bucket > BUCKET_MAX

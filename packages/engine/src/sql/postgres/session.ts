@@ -7,9 +7,8 @@
 import { Client, DatabaseError, type ClientConfig, type CustomTypesConfig } from "pg"
 import { must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
-import { FAMILIES } from "@hayloft/base/rows/families.js"
 import { hexOf } from "@hayloft/base/bytes.js"
-import { bytesOfByteString, parseStoreId, rowKeyOf, type RowKey, type StoreId } from "@hayloft/base/ids.js"
+import { parseStoreId, rowKeyOf, type RowKey, type StoreId } from "@hayloft/base/ids.js"
 import type { DatabaseHealth } from "../../format/nodes/database-health.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import type { Usage } from "../../format/objects/usage.js"
@@ -25,25 +24,16 @@ import type {
   NodeProcess,
   Session,
   StoredFamily,
-  StoredRange,
   StoredRow,
   Timestamps,
 } from "../database.js"
 import { readBinaryRows } from "./binary-rows.js"
-import {
-  bigintArray,
-  bigintBytes,
-  booleanArray,
-  booleanBytes,
-  byteaArray,
-  integerArray,
-  smallintArray,
-  smallintBytes,
-} from "./binary.js"
+import { bigintBytes, smallintBytes } from "./binary.js"
 import { commitValues } from "./commit-parameters.js"
+import { FETCHED, fetchValues } from "./fetch-parameters.js"
 import { readHealth } from "./health.js"
-import { keyArrays, keyOf, lengthInKey, placeOf } from "./row-keys.js"
-import { CONFLICT_STATE, FETCHED, type SqlStatement, type Statements } from "./statements.js"
+import { keyOf } from "./row-keys.js"
+import { CONFLICT_STATE, type SqlStatement, type Statements } from "./statements.js"
 import { parseWire, type ConnectionProtection } from "./wire.js"
 
 /** Statements that fail with these did nothing, and may succeed if they are sent again. 57014: a timeout of the server. */
@@ -62,7 +52,7 @@ const SESSION_OVER = /^(08...|57P..|25P03|25006)$/
  * execution, since the lengths of arrays seem to matter, which costs more than most executions; and while a table is
  * small it prefers to read all of it. Behind a pooler in transaction mode these settings hold for some connections.
  */
-const PLANNER_SETTINGS = `SET plan_cache_mode = force_generic_plan;
+export const PLANNER_SETTINGS = `SET plan_cache_mode = force_generic_plan;
 SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off`
 
 type Cell = Buffer | null
@@ -77,28 +67,6 @@ const present = (cell: Cell | undefined): Buffer => must(cell ?? undefined, "the
 const bigintOf = (cell: Cell | undefined): bigint => present(cell).readBigInt64BE()
 const numberOf = (cell: Cell | undefined): number => Number(bigintOf(cell))
 const flagOf = (cell: Cell | undefined): boolean => present(cell)[0] === 1
-
-function rangeArrays(ranges: readonly StoredRange[]): Buffer[] {
-  const starts = ranges.map(({ family, start }) => placeOf(family, start))
-  const ends = ranges.map(({ family, end }) => placeOf(family, end))
-  return [
-    smallintArray(ranges.map(({ family }) => FAMILIES[family])),
-    booleanArray(ranges.map(({ column }) => column === "head")),
-    bigintArray(starts.map(({ bucket }) => bucket)),
-    byteaArray(starts.map(({ key }) => key)),
-    bigintArray(ends.map(({ bucket }) => bucket)),
-    byteaArray(ends.map(({ key }) => key)),
-    integerArray(ranges.map(({ max }) => max)),
-  ]
-}
-
-function foldedArrays(ranges: readonly StoredRange[]): Buffer[] {
-  return [
-    ...rangeArrays(ranges),
-    integerArray(ranges.map(({ family, folding }) => lengthInKey(family, folding?.from ?? 0))),
-    byteaArray(ranges.map(({ folding }) => bytesOfByteString(folding?.delimiter ?? ""))),
-  ]
-}
 
 function laneStateOf([number, generation, ended]: Row): LaneState {
   return { number: bigintOf(number), generation: bigintOf(generation), isEnded: flagOf(ended) }
@@ -207,24 +175,11 @@ export class PostgresSession implements Session {
     return new ConnectionLost(String(error), { cause: error })
   }
 
-  async fetch({ lane, keys, ranges, counters, usage: wanted, wantsTimestamps }: FetchRequest): Promise<Fetched> {
-    const numbered = ranges.map((range, at) => ({ range, at }))
-    const forward = numbered.filter(({ range }) => !range.reverse && range.folding === undefined)
-    const backward = numbered.filter(({ range }) => range.reverse)
-    const folded = numbered.filter(({ range }) => !range.reverse && range.folding !== undefined)
-    const { fetch, fetchFolded } = this.statements
-    const found = await this.run(folded.length === 0 ? fetch : fetchFolded, [
-      bigintBytes(BigInt(lane.incarnation)),
-      smallintBytes(lane.lane),
-      ...keyArrays(keys),
-      ...rangeArrays(forward.map(({ range }) => range)),
-      ...rangeArrays(backward.map(({ range }) => range)),
-      bigintArray(counters.map(BigInt)),
-      byteaArray(wanted === "all" ? [] : wanted.map(bytesOfByteString)),
-      booleanBytes(wanted === "all"),
-      booleanBytes(wantsTimestamps === true),
-      ...(folded.length === 0 ? [] : foldedArrays(folded.map(({ range }) => range))),
-    ])
+  async fetch(request: FetchRequest): Promise<Fetched> {
+    const { keys, ranges, counters } = request
+    const { fetch, fetchWide } = this.statements
+    const parameters = fetchValues(request)
+    const found = await this.run(parameters.isWide ? fetchWide : fetch, parameters.values)
     let state: LaneState | undefined
     let timestamps: Timestamps | undefined
     const rows = new Array<StoredRow | undefined>(keys.length).fill(undefined)
@@ -233,7 +188,8 @@ export class PostgresSession implements Session {
     const usage = new Map<RowKey, Usage>()
     for (const row of found) {
       const at = numberOf(row[1]) - 1
-      switch (present(row[0]).readInt32BE()) {
+      const kind = present(row[0]).readInt32BE()
+      switch (kind) {
         case FETCHED.lane:
           state = { number: bigintOf(row[2]), generation: bigintOf(row[4]), isEnded: flagOf(row[8]) }
           if (row[5]) timestamps = { clockUs: numberOf(row[5]), latestUs: numberOf(row[6]) }
@@ -255,9 +211,7 @@ export class PostgresSession implements Session {
           break
         }
         default: {
-          const kind = present(row[0]).readInt32BE()
-          const among = kind === FETCHED.range ? forward : kind === FETCHED.reverseRange ? backward : folded
-          const { range, at: place } = must(among[at], "rows are of the ranges")
+          const { range, at: place } = must(parameters.rangeOf(kind, at), "rows are of the ranges")
           ofRanges[place]?.push(storedRow(range.family, row))
         }
       }

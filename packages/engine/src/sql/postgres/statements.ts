@@ -11,6 +11,7 @@
 import { RESOLVE_JUMP } from "../database.js"
 import { FAMILIES } from "@hayloft/base/rows/families.js"
 import { commitParameter as p } from "./commit-parameters.js"
+import { FETCHED, FETCH_PARAMETERS as at } from "./fetch-parameters.js"
 import type { SchemaName } from "./schema.js"
 
 export interface SqlStatement {
@@ -20,8 +21,8 @@ export interface SqlStatement {
 
 export interface Statements {
   readonly fetch: SqlStatement
-  /** A fetch with ranges that are folded. */
-  readonly fetchFolded: SqlStatement
+  /** A fetch that may also have ranges which are folded, or over several buckets. */
+  readonly fetchWide: SqlStatement
   readonly commit: SqlStatement
   /** A commit that also increases the generation of every lane. */
   readonly commitAndRaise: SqlStatement
@@ -46,8 +47,8 @@ export interface Statements {
 
 /** The statements on the tables of a schema, which they name: a session has no state that a pooler could lose. */
 export const statementsOf = (schema: SchemaName): Statements => ({
-  fetch: { name: "fetch-3", text: fetchText(schema) },
-  fetchFolded: { name: "fetch-folded-1", text: `${fetchText(schema)}\nUNION ALL ${foldedRanges(schema, 24)}` },
+  fetch: { name: "fetch-4", text: fetchText(schema) },
+  fetchWide: { name: "fetch-wide-1", text: fetchWideText(schema) },
   commit: { name: "commit-3", text: commitText(schema, ownLane(schema)) },
   commitAndRaise: { name: "commit-raise-4", text: commitText(schema, allLanes(schema)) },
   commitAndClose: { name: "commit-close-1", text: commitText(schema, closedLanes(schema)) },
@@ -67,23 +68,39 @@ export const statementsOf = (schema: SchemaName): Statements => ({
   tables: { name: "tables-1", text: tablesText(schema) },
 })
 
-const RANGE_FROM = "(r.bucket, r.key) >= (q.from_bucket, q.from_key) AND (r.bucket, r.key) < (q.to_bucket, q.to_key)"
+/** The bucket is fixed, so that a scan ends with the last key: see `fetch-parameters.ts`. */
+const IN_BUCKET = "r.family = q.family AND r.bucket = q.bucket AND r.key < q.to_key"
 const HAS_COLUMN = "CASE WHEN q.is_head THEN r.head IS NOT NULL ELSE r.value IS NOT NULL END"
 const ROW_OF_RANGE = "r.bucket, r.key, r.version, r.value, r.head, NULL::bytea, r.payload IS NOT NULL"
+const RANGE_TYPES = ["smallint", "boolean", "bigint", "bytea", "bytea", "integer"] as const
+const RANGE_COLUMNS = "family, is_head, bucket, from_key, to_key, max"
+
+/** The parameters of ranges, from the first on, as rows. */
+const rangesFrom = (first: number, types: readonly string[], columns: string): string => `
+  unnest(${types.map((type, at) => `$${first + at}::${type}[]`).join(", ")}) WITH ORDINALITY AS q(${columns}, n)`
+
+type Order = "ASC" | "DESC"
+const ordered = (order: Order): string => `ORDER BY r.family ${order}, r.bucket ${order}, r.key ${order}`
+
 /** Forward and backward ranges are two parts: the order of an index scan is part of its plan. */
-const rangesOf = (schema: SchemaName, first: number, kind: number, order: "ASC" | "DESC"): string => `
-SELECT ${kind}, q.n, r.* FROM
-  unnest($${first}::smallint[], $${first + 1}::boolean[], $${first + 2}::bigint[], $${first + 3}::bytea[],
-    $${first + 4}::bigint[], $${first + 5}::bytea[], $${first + 6}::integer[]) WITH ORDINALITY
-    AS q(family, is_head, from_bucket, from_key, to_bucket, to_key, max, n),
+const rangesOf = (schema: SchemaName, kind: "forward" | "reverse", order: Order): string => `
+SELECT ${FETCHED[kind]}, q.n, r.* FROM ${rangesFrom(at[kind], RANGE_TYPES, RANGE_COLUMNS)},
   LATERAL (
     SELECT ${ROW_OF_RANGE} FROM ${schema}.rows r
-    WHERE r.family = q.family AND ${RANGE_FROM} AND ${HAS_COLUMN}
-    ORDER BY r.family ${order}, r.bucket ${order}, r.key ${order} LIMIT q.max
+    WHERE ${IN_BUCKET} AND r.key >= q.from_key AND ${HAS_COLUMN} ${ordered(order)} LIMIT q.max
   ) r`
 
-/** The columns of `rangesOf`, and how a range is folded. */
-const FOLDED_COLUMNS = "family, is_head, from_bucket, from_key, to_bucket, to_key, max, prefix_from, delimiter, n"
+/** Ranges over several buckets. A scan ends with the last of them. */
+const wideRangesOf = (schema: SchemaName, kind: "wide" | "wideReverse", order: Order): string => `
+SELECT ${FETCHED[kind]}, q.n, r.* FROM
+  ${rangesFrom(at[kind], [...RANGE_TYPES, "bigint", "bigint"], `${RANGE_COLUMNS}, to_bucket, last_bucket`)},
+  LATERAL (
+    SELECT ${ROW_OF_RANGE} FROM ${schema}.rows r
+    WHERE r.family = q.family AND (r.bucket, r.key) >= (q.bucket, q.from_key)
+      AND r.bucket <= q.last_bucket AND (r.bucket < q.to_bucket OR r.key < q.to_key) AND ${HAS_COLUMN}
+    ${ordered(order)} LIMIT q.max
+  ) r`
+
 const DELIMITER_AT = "position(q.delimiter IN substring(w.key FROM q.prefix_from + 1))"
 const ZERO_AT = "position('\\x00'::bytea IN substring(w.key FROM q.prefix_from + 1))"
 
@@ -93,37 +110,21 @@ const AFTER_FOLDED = `CASE WHEN ${DELIMITER_AT} > 0 AND (${ZERO_AT} = 0 OR ${DEL
   ELSE w.key || '\\x00'::bytea END`
 
 /** Walks from row to row: each is one search in the index, however many rows a common prefix has. */
-const foldedRanges = (schema: SchemaName, first: number): string => `
-SELECT ${FETCHED.foldedRange}, q.n, r.* FROM
-  unnest($${first}::smallint[], $${first + 1}::boolean[], $${first + 2}::bigint[], $${first + 3}::bytea[],
-    $${first + 4}::bigint[], $${first + 5}::bytea[], $${first + 6}::integer[], $${first + 7}::integer[],
-    $${first + 8}::bytea[]) WITH ORDINALITY AS q(${FOLDED_COLUMNS}),
+const foldedRanges = (schema: SchemaName): string => `
+SELECT ${FETCHED.folded}, q.n, r.* FROM
+  ${rangesFrom(at.folded, [...RANGE_TYPES, "integer", "bytea"], `${RANGE_COLUMNS}, prefix_from, delimiter`)},
   LATERAL (
     WITH RECURSIVE walk(bucket, key, version, value, head, payload, has_payload, count) AS (
       (SELECT ${ROW_OF_RANGE}, 1 FROM ${schema}.rows r
-        WHERE r.family = q.family AND ${RANGE_FROM} AND ${HAS_COLUMN}
-        ORDER BY r.family, r.bucket, r.key LIMIT 1)
+        WHERE ${IN_BUCKET} AND r.key >= q.from_key AND ${HAS_COLUMN} ${ordered("ASC")} LIMIT 1)
       UNION ALL
       SELECT next.*, w.count + 1 FROM walk w, LATERAL (
         SELECT ${ROW_OF_RANGE} FROM ${schema}.rows r
-        WHERE r.family = q.family AND (r.bucket, r.key) >= (w.bucket, ${AFTER_FOLDED})
-          AND (r.bucket, r.key) < (q.to_bucket, q.to_key) AND ${HAS_COLUMN}
-        ORDER BY r.family, r.bucket, r.key LIMIT 1
+        WHERE ${IN_BUCKET} AND r.key >= ${AFTER_FOLDED} AND ${HAS_COLUMN} ${ordered("ASC")} LIMIT 1
       ) next WHERE w.count < q.max
     )
     SELECT bucket, key, version, value, head, payload, has_payload FROM walk ORDER BY count
   ) r`
-
-/** Kinds of rows in the result of `fetch`. */
-export const FETCHED = {
-  lane: 0,
-  row: 1,
-  range: 2,
-  reverseRange: 3,
-  counters: 4,
-  usage: 5,
-  foldedRange: 6,
-} as const
 
 const CLOCK_US = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
@@ -133,22 +134,27 @@ const latestUs = (schema: SchemaName): string => `greatest((SELECT s.timestamps 
 
 /** Everything that a batch of decisions or queries needs, of one moment: the lane's row, rows, ranges, counters, usage. */
 const fetchText = (schema: SchemaName): string => `
-SELECT ${FETCHED.lane}, 0::bigint, l.number, NULL::bytea, l.generation, CASE WHEN $23::boolean THEN int8send(${CLOCK_US}) END,
-    CASE WHEN $23::boolean THEN int8send(${latestUs(schema)}) END, NULL::bytea, l.ended
+SELECT ${FETCHED.lane}, 0::bigint, l.number, NULL::bytea, l.generation, CASE WHEN $${at.wantsTimestamps}::boolean THEN int8send(${CLOCK_US}) END,
+    CASE WHEN $${at.wantsTimestamps}::boolean THEN int8send(${latestUs(schema)}) END, NULL::bytea, l.ended
   FROM ${schema}.lanes l WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint
 UNION ALL
 SELECT ${FETCHED.row}, q.n, r.bucket, r.key, r.version, r.value, r.head, r.payload, r.payload IS NOT NULL
   FROM unnest($3::smallint[], $4::bigint[], $5::bytea[]) WITH ORDINALITY AS q(family, bucket, key, n)
   JOIN ${schema}.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
-UNION ALL ${rangesOf(schema, 6, FETCHED.range, "ASC")}
-UNION ALL ${rangesOf(schema, 13, FETCHED.reverseRange, "DESC")}
+UNION ALL ${rangesOf(schema, "forward", "ASC")}
+UNION ALL ${rangesOf(schema, "reverse", "DESC")}
 UNION ALL
 SELECT ${FETCHED.counters}, q.n, sum(c.objects)::bigint, NULL, sum(c.versions)::bigint,
     int8send(sum(c.bytes)::bigint), int8send(sum(c.uploads)::bigint), NULL, false
-  FROM unnest($20::bigint[]) WITH ORDINALITY AS q(bucket, n) JOIN ${schema}.counters c ON c.bucket = q.bucket
+  FROM unnest($${at.counters}::bigint[]) WITH ORDINALITY AS q(bucket, n) JOIN ${schema}.counters c ON c.bucket = q.bucket
   GROUP BY q.n
-UNION ALL ${usageWhere(schema, "u.key = ANY ($21::bytea[])")}
-UNION ALL ${usageWhere(schema, "$22::boolean")}`
+UNION ALL ${usageWhere(schema, `u.key = ANY ($${at.usage}::bytea[])`)}
+UNION ALL ${usageWhere(schema, `$${at.wantsAllUsage}::boolean`)}`
+
+const fetchWideText = (schema: SchemaName): string => `${fetchText(schema)}
+UNION ALL ${wideRangesOf(schema, "wide", "ASC")}
+UNION ALL ${wideRangesOf(schema, "wideReverse", "DESC")}
+UNION ALL ${foldedRanges(schema)}`
 
 const usageWhere = (schema: SchemaName, condition: string): string => `
 SELECT ${FETCHED.usage}, 0::bigint, u.bytes, u.key, u.objects, int8send(u.part_bytes), NULL, NULL, false
