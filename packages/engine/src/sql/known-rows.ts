@@ -83,7 +83,7 @@ export class KnownRows {
   ): { readonly result: Result } | undefined {
     const mark = this.current === NO_GENERATION ? NOT_FETCHED : this.mark
     try {
-      return { result: query.answer(new SqlQueryView(this.rows, new Wants(), incarnations, position, mark)) }
+      return { result: query.answer(new SqlQueryView(this.rows, new Wants(), { incarnations, position, mark })) }
     } catch (error) {
       if (error instanceof RowsMissing) return undefined
       throw error

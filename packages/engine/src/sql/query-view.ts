@@ -12,24 +12,33 @@ const NO_CHANGES: BatchSoFar = { rows: new Map(), counts: new Map(), usage: new 
 /** The mark of a view that no statement has returned rows for. */
 export const NOT_FETCHED = "not fetched"
 
+interface Moment {
+  readonly incarnations: Incarnations
+  readonly position: Position
+  /** The mark of the generation of the fetched rows, if it is the newest that is known. */
+  readonly mark: object | typeof NOT_FETCHED | undefined
+}
+
 export class SqlQueryView extends BatchView implements QueryView {
-  /**
-   * `refusal`: why only rows of coordination may be read. `mark`: of the generation of the fetched rows, if it is the
-   * newest that is known.
-   */
+  readonly incarnations: Incarnations
+  readonly position: Position
+  private readonly mark: Moment["mark"]
+
+  /** `refusal`: why only rows of coordination may be read. */
   constructor(
     fetched: FetchedRows,
     wants: Wants,
-    readonly incarnations: Incarnations,
-    readonly position: Position,
-    private readonly mark: object | typeof NOT_FETCHED | undefined,
+    { incarnations, position, mark }: Moment,
     private readonly refusal?: Failure,
     gathers = false,
   ) {
     super(fetched, wants, NO_CHANGES, gathers)
+    this.incarnations = incarnations
+    this.position = position
+    this.mark = mark
   }
 
-  /** Undefined also once something was missing: what has been read since is incomplete. */
+  /** It is undefined also once something was missing: what has been read since is incomplete. */
   get generationMark(): object | undefined {
     this.check("buckets")
     if (this.mark === NOT_FETCHED) this.miss()

@@ -188,7 +188,8 @@ export class Reader {
     gathers = false,
   ): boolean {
     const refusal = work.passesHalt ? undefined : this.host.refusal()
-    const view = new SqlQueryView(rows, work.wants, this.host.incarnations, position, mark, refusal, gathers)
+    const moment = { incarnations: this.host.incarnations, position, mark }
+    const view = new SqlQueryView(rows, work.wants, moment, refusal, gathers)
     try {
       const resolve = work.answer(view)
       if (view.hasGathered) return false
