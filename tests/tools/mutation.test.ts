@@ -45,6 +45,19 @@ test("the bound is 85 %, and each excluded file exists and has a reason", () => 
   }
 })
 
+test("the tests of all cores can be run in the runner, which does not wait for a file while it is evaluated", async () => {
+  const { transform } = await import("esbuild")
+  const paths = tool.coreModules([]).flatMap(({ tests }) => tests)
+  assert.ok(paths.length > 100)
+  for (const path of paths)
+    await transform(readFileSync(join(ROOT, path), "utf8"), {
+      loader: "ts",
+      format: "cjs",
+      sourcefile: path,
+      logLevel: "silent",
+    })
+})
+
 /** Prints the outcomes of the tests of a core that is not mutated. The runner has a process of its own, as with Stryker. */
 const DRY_RUN = `
   const { strykerPlugins } = await import("./tools/mutation/runner.mjs")

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict"
-import { test } from "node:test"
+import { before, test } from "node:test"
 import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { must } from "@hayloft/base/assert.js"
@@ -23,13 +23,16 @@ import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import type { ShardDevice } from "./contract.js"
 import { shardScanPage } from "./shard-scan.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type ShardScanPage } from "./shard-scan-core.js"
-import { changed, TestDevices } from "./testing-blocks.js"
+import { changed, TestDevices, type LocalDevice } from "./testing-blocks.js"
 
 const RUNS = runsOf(20)
 const shape = { policy: parsePolicy("ec:2+2"), blockLengthBytes: 1000 }
 
 const devices = new TestDevices(async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0)))
-const EMPTY = must(devices.live.get(await devices.add(1)), "it was added").volumes
+let empty: LocalDevice["volumes"] | undefined
+before(async () => {
+  empty = devices.live.get(await devices.add(1))?.volumes
+})
 
 /** A device whose index has these keys; reading on from a damaged one throws. */
 function deviceWith(
@@ -49,7 +52,7 @@ function deviceWith(
   }
   return {
     id: parseDeviceId(number.toString(16).padStart(16, "0")),
-    volumes: changed(EMPTY, { indexed }),
+    volumes: changed(must(empty, "the device was added"), { indexed }),
     isWritable: true,
   }
 }
