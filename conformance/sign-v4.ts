@@ -28,6 +28,8 @@ export interface SignOptions {
   readonly scopeDay?: string
   /** Raw path that is signed, where it shall differ from the one that is sent. */
   readonly signedPath?: string
+  /** Raw query that is signed in the header, where it shall differ from the one that is sent. */
+  readonly signedQuery?: string
 }
 
 export interface Signature {
@@ -137,7 +139,7 @@ export function signRequest(
   const canonical = [
     request.method,
     encodeBytes(decodePercent(options.signedPath ?? path), true),
-    canonicalQuery(query),
+    canonicalQuery(options.signedQuery ?? query),
     canonicalHeaders(request.headers, names),
     names.join(";"),
     options.payloadHash,

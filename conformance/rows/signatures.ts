@@ -105,6 +105,19 @@ export const signatureRows: readonly Row[] = [
     const signedPath = `/${scene.bucket}/a%20b%20c`
     expectError(await scene.call("GET", { path, sign: { signedPath } }), 403, "SignatureDoesNotMatch")
   }),
+  row("27.9", "a plus in the query is the character that its signature says, a plus sign or a space", async scene => {
+    for (const key of ["a b/1", "a+b/2"]) expectStatus(await scene.put(key, key), 200)
+    const query = "list-type=2&prefix=a+b%2F"
+    for (const [signedQuery, key] of [
+      ["list-type=2&prefix=a%20b%2F", "a b/1"],
+      ["list-type=2&prefix=a%2Bb%2F", "a+b/2"],
+    ] as const) {
+      const listed = expectStatus(await scene.call("GET", { query, sign: { signedQuery } }), 200)
+      same(texts(listed.text, "Key"), [key], signedQuery)
+    }
+    const signedQuery = "list-type=2&prefix=a%20b%2Bc"
+    expectError(await scene.call("GET", { query, sign: { signedQuery } }), 403, "SignatureDoesNotMatch")
+  }),
   row("28.1", "any region is accepted, the empty one too", async scene => {
     for (const region of ["us-east-1", "eu-west-3", "garage", ""]) {
       expectStatus(await list(scene, { sign: { region } }), 200)

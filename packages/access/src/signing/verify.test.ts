@@ -613,20 +613,30 @@ test("a target that is signed as it was sent verifies, and no other one with tha
     assert.equal(refusal({ method: "GET", rawTarget: sent, rawHeaders: asSent(signedFor) }).kind, "signatureMismatch")
 })
 
-test("a plus sign in the path is the space that the signature covers, where a protocol allows it", () => {
+test("a plus sign in the path or the query is the space that the signature covers, where a protocol allows it", () => {
   const rules: SignatureRules = { ...RULES, plusMayBeSpace: true }
   const of = (rawTarget: string): SignableRequest => ({ ...PLAIN, method: "GET", rawTarget })
   const pathOf = (sent: string, signedFor: string, given = rules) => {
     const verified = verify({ ...of(sent), rawHeaders: signed(of(signedFor)).rawHeaders }, NOW_MS, given)
-    return isVerified(verified) ? (verified.spacedPath ?? sent) : undefined
+    if (!isVerified(verified)) return undefined
+    const { rawPath, rawQuery } = verified.spaced ?? {}
+    return rawPath === undefined ? sent : `${rawPath}${rawQuery === "" ? "" : `?${rawQuery}`}`
   }
   assert.equal(pathOf("/b/a+b%2Bc", "/b/a%2Bb%2Bc"), "/b/a+b%2Bc")
   assert.equal(pathOf("/b/a+b%2Bc", "/b/a%20b%2Bc"), "/b/a%20b%2Bc")
+  assert.equal(pathOf("/b?prefix=a+b%2Bc", "/b?prefix=a%2Bb%2Bc"), "/b?prefix=a+b%2Bc")
+  assert.equal(pathOf("/b?prefix=a+b%2Bc", "/b?prefix=a%20b%2Bc"), "/b?prefix=a%20b%2Bc")
+  assert.equal(pathOf("/b/a+b?x=c+d", "/b/a%2Bb?x=c%20d"), "/b/a+b?x=c%20d")
+  assert.equal(pathOf("/b/a+b?x=c+d", "/b/a%20b?x=c%2Bd"), "/b/a%20b?x=c+d")
+  assert.equal(pathOf("/b/a+b?x=c+d", "/b/a%20b?x=c%20d"), "/b/a%20b?x=c%20d")
   for (const [sent, signedFor, given] of [
     ["/b/a+b+c", "/b/a%20b+c", rules],
     ["/b/a%2Bb", "/b/a%20b", rules],
     ["/b/a%20b", "/b/a+b", rules],
     ["/b/a+b", "/b/a%20b", RULES],
+    ["/b?x=a+b", "/b?x=a%20b", RULES],
+    ["/b?x=a+b+c", "/b?x=a%20b+c", rules],
+    ["/b?x=a%2Bb", "/b?x=a%20b", rules],
   ] as const)
     assert.throws(() => pathOf(sent, signedFor, given), { kind: "signatureMismatch" }, `${sent} for ${signedFor}`)
 })

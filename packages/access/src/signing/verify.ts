@@ -80,7 +80,7 @@ export interface SignatureRules {
   readonly bodySha256?: string
   /** For a request that may be signed with version 2. If absent, version 2 is refused. */
   readonly version2?: Version2Rules | undefined
-  /** A `+` in the path may stand for a space: the signature says which. If absent, it is a plus sign. */
+  /** A `+` in the path or the query may stand for a space: the signature says which. If absent, it is a plus sign. */
   readonly plusMayBeSpace?: boolean
 }
 
@@ -112,6 +112,8 @@ interface Version4Claim {
   readonly plusMayBeSpace: boolean
 }
 
+type SignedAddress = Pick<ReceivedRequest, "rawPath" | "rawQuery">
+
 export interface VerifiedRequest {
   readonly kind: "verified"
   readonly form: SignatureForm
@@ -122,8 +124,8 @@ export interface VerifiedRequest {
   readonly payload: PayloadMode
   /** The signing time that the request states; undefined if its signature does not state one. */
   readonly signedMs: number | undefined
-  /** The path with `%20` for every `+`, if this is the path that the signature covers. */
-  readonly spacedPath?: string | undefined
+  /** What the signature covers, if it has `%20` for every `+` of the path, of the query, or of both. */
+  readonly spaced?: SignedAddress | undefined
   /** The chain that a signed chunked body continues. */
   chunkSignatures(): ChunkSignatures
 }
@@ -286,8 +288,8 @@ export class SignatureVerifier {
     const expected = plan.key.sign(text)
     if (equalInConstantTime(expected, claim.signature)) return new VerifiedVersion4(claim, plan.key)
     if (this.isSignedAsSent(claim, plan.key)) return new VerifiedVersion4(claim, plan.key)
-    const spacedPath = this.signedSpacedPath(claim, plan.key)
-    if (spacedPath !== undefined) return new VerifiedVersion4(claim, plan.key, spacedPath)
+    const spaced = this.signedWithSpaces(claim, plan.key)
+    if (spaced !== undefined) return new VerifiedVersion4(claim, plan.key, spaced)
     throw fail("signatureMismatch", {
       accessKeyId: claim.accessKeyId,
       signatureProvided: claim.signature.slice(0, 128),
@@ -312,14 +314,18 @@ export class SignatureVerifier {
     return equalInConstantTime(key.sign(text), signature)
   }
 
-  /** The path with a space for every `+`, if the signature covers that: s3cmd before release 2 sends spaces so, as Amazon accepts. */
-  private signedSpacedPath(claim: Version4Claim, key: SigningKey): string | undefined {
+  /**
+   * The path and the query with a space for every `+` of one or of both, if the signature covers that. Amazon accepts it: s3cmd
+   * before release 2 sends spaces of a path so, and the crate `object_store` those of a query.
+   */
+  private signedWithSpaces(claim: Version4Claim, key: SigningKey): SignedAddress | undefined {
     const { request, plan, timestamp, signature, plusMayBeSpace } = claim
-    if (!plusMayBeSpace || !request.rawPath.includes("+")) return undefined
-    const rawPath = request.rawPath.replaceAll("+", "%20")
-    const canonical = this.canonicalRequest({ ...claim, request: { ...request, rawPath } })
-    const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(canonical)}`
-    return equalInConstantTime(key.sign(text), signature) ? rawPath : undefined
+    if (!plusMayBeSpace) return undefined
+    return spacedReadings(request).find(spaced => {
+      const canonical = this.canonicalRequest({ ...claim, request: { ...request, ...spaced } })
+      const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(canonical)}`
+      return equalInConstantTime(key.sign(text), signature)
+    })
   }
 
   /** `isHidden`: whether a header's value is left out, given its name. */
@@ -346,6 +352,15 @@ export class SignatureVerifier {
   }
 }
 
+/** The readings of an address with a `+` as a space: of the path, of the query, and of both. */
+function spacedReadings({ rawPath, rawQuery }: SignedAddress): readonly SignedAddress[] {
+  const readingsOf = (text: string): readonly string[] =>
+    text.includes("+") ? [text, text.replaceAll("+", "%20")] : [text]
+  const queries = readingsOf(rawQuery)
+  const all = readingsOf(rawPath).flatMap(path => queries.map(query => ({ rawPath: path, rawQuery: query })))
+  return all.slice(1)
+}
+
 class VerifiedVersion4 implements VerifiedRequest {
   readonly kind = "verified"
   readonly form: SignatureForm
@@ -358,7 +373,7 @@ class VerifiedVersion4 implements VerifiedRequest {
   constructor(
     private readonly claim: Version4Claim,
     private readonly key: SigningKey,
-    readonly spacedPath?: string,
+    readonly spaced?: SignedAddress,
   ) {
     this.form = claim.form
     this.accessKeyId = claim.accessKeyId

@@ -49,7 +49,7 @@ export interface AnonymousCaller {
   readonly limited: undefined
   readonly request: BodyProtection &
     Record<"accessKeyId" | "signedMs" | "version", undefined> &
-    Pick<VerifiedRequest, "form" | "spacedPath">
+    Pick<VerifiedRequest, "form" | "spaced">
   readonly grants?: Grants
   readonly scope?: undefined
   readonly ifUnchanged?: undefined

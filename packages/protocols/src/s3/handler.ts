@@ -146,11 +146,12 @@ class S3Handler implements Protocol {
       throw fail("notImplemented", { operation: operation.name, message })
     }
     return after(this.callerOf(exchange, addressed, nowMs), caller => {
-      const target = (request.target = this.addresses.signedTarget(exchange, addressed.target, caller.request))
+      const { target, query } = this.addresses.signed(exchange, addressed, caller.request)
+      request.target = target
+      request.query = query
       this.noteCaller(request, caller)
       return after(this.enter(request, caller), () => {
-        if (caller.request.form === "query")
-          request.headers = withHoisted(request.headers, addressed.query, this.shapes)
+        if (caller.request.form === "query") request.headers = withHoisted(request.headers, query, this.shapes)
         if (operation.answer.kind === "refused") {
           throw fail("notImplemented", { operation: operation.name, message: `${operation.name} is not implemented.` })
         }
@@ -160,7 +161,6 @@ class S3Handler implements Protocol {
         checkFenced(headers, operation.name)
         checkCopying(headers, operation.name)
         if (plan.givesAcl && !operation.takesAcl) checkNoAcl(headers)
-        const { query } = addressed
         const call = new S3Call(this.context, {
           exchange,
           operation,

@@ -105,11 +105,12 @@ export class Addresses {
     return parseTarget(rawTarget, host, this.hosts.of(host))
   }
 
-  /** The target that the signature covers: it may read a `+` in the path as a space. Throws `invalidUri`. */
-  signedTarget({ headers }: Exchange, sent: S3Target, { spacedPath }: Pick<VerifiedRequest, "spacedPath">): S3Target {
-    if (spacedPath === undefined) return sent
+  /** What the signature covers: it may read each `+` of the path or the query as a space. Throws `invalidUri`. */
+  signed({ headers }: Exchange, sent: Addressed, { spaced }: Pick<VerifiedRequest, "spaced">): Addressed {
+    if (spaced === undefined) return sent
     const host = headers.get("host") ?? ""
-    return { ...parseTarget(spacedPath, host, this.hosts.of(host)), rawQuery: sent.rawQuery }
+    const target = { ...parseTarget(spaced.rawPath, host, this.hosts.of(host)), rawQuery: spaced.rawQuery }
+    return { target, query: this.queryOf(target) }
   }
 
   /** Throws `invalidUri`. */
