@@ -4,6 +4,7 @@
  * Limits  A page reads `RECORDS_PER_PAGE` rows.
  */
 import type { Family } from "@hayloft/base/rows/families.js"
+import { mapAll } from "@hayloft/base/map-all.js"
 import { rowKeyAfter } from "@hayloft/base/ids.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/rows/key-range.js"
@@ -25,12 +26,16 @@ export function readPage<Item>(
   start: RowKey,
   itemOf: (key: RowKey, value: Uint8Array) => Item,
 ): RecordPage<Item> {
-  const items: Item[] = []
-  let last: RowKey | undefined
-  for (const [key, row] of view.range(family, start > range.start ? { ...range, start } : range)) {
-    if (last !== undefined && items.length === RECORDS_PER_PAGE) return { items, next: rowKeyAfter(last) }
-    items.push(itemOf(key, row.value))
-    last = key
+  const rows: (readonly [RowKey, Uint8Array])[] = []
+  let next: RowKey | undefined
+  const from = start > range.start ? start : range.start
+  for (const [key, { value }] of view.range(family, { ...range, start: from, expectedRows: RECORDS_PER_PAGE + 1 })) {
+    const last = rows.length === RECORDS_PER_PAGE ? rows.at(-1) : undefined
+    if (last !== undefined) {
+      next = rowKeyAfter(last[0])
+      break
+    }
+    rows.push([key, value])
   }
-  return { items, next: undefined }
+  return { items: mapAll(rows, ([key, value]) => itemOf(key, value)), next }
 }

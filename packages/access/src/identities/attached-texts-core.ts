@@ -2,6 +2,7 @@
  * The texts of the policies that apply to a user or role: its own, those of its groups and its boundary, each with the
  * name that explanations show. Pure.
  */
+import { mapAll } from "@hayloft/base/map-all.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { AccountId } from "@hayloft/base/ids.js"
 import type { IdentityRecord } from "@hayloft/engine/format/accounts/identity-records.js"
@@ -21,12 +22,12 @@ export interface AttachedTexts {
 }
 
 export function attachedTexts(view: RowView, accountId: AccountId, identity: IdentityRecord): AttachedTexts {
-  const all = ownTexts(view, accountId, identity)
-  for (const name of identity.groups) {
+  const groups = mapAll(identity.groups, name => {
     const group = findIdentity(view, { accountId, kind: "group", name })
     if (group === undefined) throw fail("corruptRecord", { what: "identity", field: "groups" })
-    all.push(...ownTexts(view, accountId, group))
-  }
+    return group
+  })
+  const all = mapAll([identity, ...groups], each => ownTexts(view, accountId, each)).flat()
   const { boundary } = identity
   return { identity: all, boundary: boundary === undefined ? undefined : needText(view, accountId, boundary) }
 }
@@ -39,7 +40,7 @@ function ownTexts(view: RowView, accountId: AccountId, { kind, name, inline, att
   const who = `${kind} ${name}: `
   return [
     ...inline.map(policy => ({ name: `${who}inline ${policy.name}`, text: policy.text })),
-    ...attached.map(arn => needText(view, accountId, arn, who)),
+    ...mapAll(attached, arn => needText(view, accountId, arn, who)),
   ]
 }
 

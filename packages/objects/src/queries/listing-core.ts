@@ -5,6 +5,7 @@
  */
 import type { MultipartId, ObjectKey, RowKey, VersionId } from "@hayloft/base/ids.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
+import { mapAll } from "@hayloft/base/map-all.js"
 import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import {
   afterKeyPrefix,
@@ -184,7 +185,7 @@ export function extrasOfPage(
   { entries }: ListPage,
   extras: Extras,
 ): readonly ListedExtras[] {
-  return entries.map(entry => {
+  return mapAll(entries, entry => {
     if (entry.kind !== "object") return {}
     const { key } = entry.object
     const row = view.get("current", objectRowKey(bucket.id, key))
@@ -230,12 +231,22 @@ function orderOfMarker(view: RowView, row: RowKey, versionId: VersionId): number
   return findVersion(view, row, versionId)?.head.order
 }
 
+const versionWithExtras = (
+  view: RowView,
+  request: ListVersionsRequest,
+  entry: VersionEntry,
+  row: MetadataRow | undefined,
+): VersionEntry =>
+  entry.kind !== "version" || row === undefined
+    ? entry
+    : { ...entry, object: withExtras(view, request.bucket, entry.object, row, request) }
+
 export function listVersions(view: RowView, request: ListVersionsRequest): VersionsPage {
   const entries: VersionEntry[] = []
   if (request.max <= 0) return { entries, next: undefined }
   const { bucket } = request
-  const shown = (object: ListedObject, row: MetadataRow): ListedObject =>
-    showsExtras(request) ? withExtras(view, bucket, object, row, request) : object
+  /** The rows of objects, by the places of their entries. */
+  const rows = new Map<number, MetadataRow>()
   const more = walk(
     request,
     scanVersions(view),
@@ -246,21 +257,25 @@ export function listVersions(view: RowView, request: ListVersionsRequest): Versi
       const head = decodeVersionHead(row.value)
       const shared = { versionId: versionIdOfHead(head), isLatest: isLatest(view, bucket, key, rowKey, head) }
       const written = request.withOrders === true && { written: writtenOf(head) }
+      if (!head.isMarker) rows.set(entries.length, row)
       return head.isMarker
         ? entries.push({ kind: "marker", ...shared, key, lastModifiedMs: head.modifiedMs, ...written }) > 0
         : entries.push({
             kind: "version",
             ...shared,
             writtenMs: writtenMsOf(head),
-            object: shown(listed(key, row), row),
+            object: listed(key, row),
           }) > 0
     },
   )
-  const last = entries.at(-1)
-  if (!more || !last) return { entries, next: undefined }
-  if (last.kind === "prefix") return { entries, next: { keyMarker: last.prefix, versionIdMarker: undefined } }
+  const shown = showsExtras(request)
+    ? mapAll(entries.entries(), ([at, entry]) => versionWithExtras(view, request, entry, rows.get(at)))
+    : entries
+  const last = shown.at(-1)
+  if (!more || !last) return { entries: shown, next: undefined }
+  if (last.kind === "prefix") return { entries: shown, next: { keyMarker: last.prefix, versionIdMarker: undefined } }
   const keyMarker = last.kind === "marker" ? last.key : last.object.key
-  return { entries, next: { keyMarker, versionIdMarker: last.versionId } }
+  return { entries: shown, next: { keyMarker, versionIdMarker: last.versionId } }
 }
 
 export interface ListUploadsRequest extends Scope {
