@@ -5,15 +5,18 @@ import { createIdentity } from "@hayloft/access/identities/identity-commands-cor
 import { groupMembership } from "@hayloft/access/identities/identity-links-core.js"
 import { readLinked } from "@hayloft/access/identities/identity-queries-core.js"
 import { objectKeyOfText, parseAccountId, parseBucketId, parseBucketName, rowKeyOf } from "@hayloft/base/ids.js"
-import { objectRowKey, versionRowKey } from "@hayloft/engine/format/row-key.js"
+import { bucketRowKey, objectRowKey, suffixRange, versionRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   encodeDetails,
   encodeVersion,
   NO_DETAILS,
   type VersionHead,
 } from "@hayloft/engine/format/objects/version-record.js"
-import { command } from "@hayloft/engine/metadata/index.js"
+import { command, query } from "@hayloft/engine/metadata/index.js"
 import type { SqlMetadata } from "@hayloft/engine/sql/index.js"
+import { differencesOf, listObjectsAt, WALK_LIMITS } from "@hayloft/features/history/moments-core.js"
+import { NO_RULES } from "@hayloft/features/lifecycle/due-core.js"
+import { walkVersions } from "@hayloft/features/lifecycle/walk-core.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { pageOfObjects, pageOfVersions } from "@hayloft/objects/object-service.js"
 import { AskedDatabase } from "./asked-database.js"
@@ -103,4 +106,33 @@ test("a page of objects or versions with what their details say takes a few stat
     assert.equal(entries.length, ROWS)
     for (const entry of entries) assert.equal(entry.kind === "version" && entry.object.contentType, "text/plain")
     assert.ok(fetches() - beforeVersions <= FETCHES_MAX, `${fetches() - beforeVersions} statements`)
+  }))
+
+const ofMoments = query("ListThen", view => {
+  const request = { bucket, prefix: "", delimiter: "", after: "", max: 1_000 }
+  const at = { atUs: 10, extras: { withTypes: true }, limits: WALK_LIMITS }
+  return listObjectsAt(view, request, at).entries.length
+})
+const ofDifferences = query("CompareThen", view => {
+  const request = { bucket, prefix: "", after: "", until: undefined, fromUs: 1, toUs: 10, max: 1_000 }
+  return differencesOf(view, request, WALK_LIMITS).differences.length
+})
+const ofTags = query("WalkTags", view => {
+  let versions = 0
+  const bounds = { ...suffixRange(bucketRowKey(bucket.id)), rowsMax: 1_000 }
+  walkVersions(view, bounds, NO_RULES, ({ tags }) => {
+    versions += tags().length === 0 ? 1 : 0
+    return true
+  })
+  return versions
+})
+
+test("walks that look at the details of each version take a few statements", () =>
+  onEngine(async (engine, fetches) => {
+    await engine.run(fill())
+    for (const walk of [ofMoments(), ofDifferences(), ofTags()]) {
+      const before = fetches()
+      assert.equal(await engine.ask(walk), ROWS, walk.name)
+      assert.ok(fetches() - before <= FETCHES_MAX, `${walk.name}: ${fetches() - before} statements`)
+    }
   }))

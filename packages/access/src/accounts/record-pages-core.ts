@@ -4,7 +4,7 @@
  * Limits  A page reads `RECORDS_PER_PAGE` rows.
  */
 import type { Family } from "@hayloft/base/rows/families.js"
-import { mapAll } from "@hayloft/base/map-all.js"
+import { mapAll } from "@hayloft/base/failing-last.js"
 import { rowKeyAfter } from "@hayloft/base/ids.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/rows/key-range.js"

@@ -2,7 +2,7 @@
  * The texts of the policies that apply to a user or role: its own, those of its groups and its boundary, each with the
  * name that explanations show. Pure.
  */
-import { mapAll } from "@hayloft/base/map-all.js"
+import { mapAll } from "@hayloft/base/failing-last.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { AccountId } from "@hayloft/base/ids.js"
 import type { IdentityRecord } from "@hayloft/engine/format/accounts/identity-records.js"

@@ -6,6 +6,7 @@
  *
  * Limits  A walk ends once it has looked at its number of rows: another query then goes on behind the last key.
  */
+import { failingLast, type OrElse } from "@hayloft/base/failing-last.js"
 import { firstOf } from "@hayloft/base/first-of.js"
 import type { ObjectKey, RowKey } from "@hayloft/base/ids.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
@@ -209,7 +210,10 @@ interface ListingAt {
 }
 
 /** A page of the objects that there were at a moment. */
-export function listObjectsAt(view: RowView, request: ListRequest, { atUs, extras, limits }: ListingAt): ListPage {
+export const listObjectsAt = (view: RowView, request: ListRequest, at: ListingAt): ListPage =>
+  failingLast(attempt => listAt(view, request, at, attempt))
+
+function listAt(view: RowView, request: ListRequest, { atUs, extras, limits }: ListingAt, attempt: OrElse): ListPage {
   const { bucket, prefix, after, max, afterExactly = false } = request
   const entries: ListEntry[] = []
   if (max <= 0) return { entries, next: undefined }
@@ -228,7 +232,11 @@ export function listObjectsAt(view: RowView, request: ListRequest, { atUs, extra
       last = common
       walk.seek(afterKeyPrefix(bucket.id, common))
     } else if (object !== undefined) {
-      entries.push({ kind: "object", object: withExtras(view, bucket, listed(key, object.row), object.row, extras) })
+      const plain = listed(key, object.row)
+      entries.push({
+        kind: "object",
+        object: attempt(() => withExtras(view, bucket, plain, object.row, extras), plain),
+      })
       last = key
     }
     if (!walk.isSpent) continue
@@ -239,7 +247,15 @@ export function listObjectsAt(view: RowView, request: ListRequest, { atUs, extra
 }
 
 /** The differences between two moments up to some key, and the count of unchanged objects. */
-export function differencesOf(view: RowView, request: DifferencesRequest, limits: WalkLimits): DifferencesPage {
+export const differencesOf = (view: RowView, request: DifferencesRequest, limits: WalkLimits): DifferencesPage =>
+  failingLast(attempt => compareMoments(view, request, limits, attempt))
+
+function compareMoments(
+  view: RowView,
+  request: DifferencesRequest,
+  limits: WalkLimits,
+  attempt: OrElse,
+): DifferencesPage {
   const { bucket, prefix, isOneKey = false, after, until, fromUs, toUs, max } = request
   const range = prefixRange(bucket.id, prefix)
   const start = after === "" ? range.start : later(afterObjectKey(bucket.id, after), range.start)
@@ -253,11 +269,13 @@ export function differencesOf(view: RowView, request: DifferencesRequest, limits
     if ((isOneKey && key !== prefix) || (until !== undefined && key > until)) return page(undefined)
     scanned += 1
     const [then, now] = [objectOf(found[1], fromUs), objectOf(found[0], toUs)]
-    if (then !== undefined && now !== undefined && isSame(view, row, then, now)) {
+    if (then !== undefined && now !== undefined && attempt(() => isSame(view, row, then, now), false)) {
       unchanged.objects += 1
       unchanged.bytes += shownBytesOf(now.row.value, now.head)
     } else if (then !== undefined || now !== undefined) {
-      differences.push({ key, before: then && shown(view, row, then), after: now && shown(view, row, now) })
+      const shownOf = (match: VersionMatch | undefined): ObjectThen | undefined =>
+        attempt(() => match && shown(view, row, match), undefined)
+      differences.push({ key, before: shownOf(then), after: shownOf(now) })
     }
     if (differences.length >= max || walk.isSpent) return page(key)
   }

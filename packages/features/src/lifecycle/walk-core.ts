@@ -4,6 +4,7 @@
  * A slice is a bounded number of rows. It may end within the versions of a key; then the next one reads what came before
  * it again.
  */
+import { failingLast } from "@hayloft/base/failing-last.js"
 import {
   parseBucketId,
   parseIncarnation,
@@ -183,15 +184,25 @@ const COMPARISONS_MAX = 100_000
 export const comparedRowsOf = (rowsMax: number, rules: CompiledRules | undefined): number =>
   Math.min(rowsMax, Math.ceil(COMPARISONS_MAX / Math.max(1, rules?.rules.length ?? 0)))
 
+type VersionVisitor = (facts: VersionFacts, version: StoredVersion) => boolean
+
 /**
  * Calls `visit` with each version and its facts, until it returns false; of fewer rows if there are many rules to compare
  * them with. Returns the row at which the next slice begins, or undefined at the end.
  */
-export function walkVersions(
+export const walkVersions = (
   view: RowView,
   bounds: Omit<SliceBounds, "dueMax">,
   rules: CompiledRules,
-  visit: (facts: VersionFacts, version: StoredVersion) => boolean,
+  visit: VersionVisitor,
+): RowKey | undefined =>
+  failingLast(attempt => walkSlice(view, bounds, rules, (facts, version) => attempt(() => visit(facts, version), true)))
+
+function walkSlice(
+  view: RowView,
+  bounds: Omit<SliceBounds, "dueMax">,
+  rules: CompiledRules,
+  visit: VersionVisitor,
 ): RowKey | undefined {
   const { start, end } = bounds
   const { newerKeptMax: newerMax } = rules
@@ -222,12 +233,7 @@ export function walkVersions(
   return visitMarker(true)
 }
 
-function visitVersion(
-  view: RowView,
-  at: WalkedKey,
-  version: StoredVersion,
-  visit: (facts: VersionFacts, version: StoredVersion) => boolean,
-): boolean {
+function visitVersion(view: RowView, at: WalkedKey, version: StoredVersion, visit: VersionVisitor): boolean {
   const { sinceMs, newer, key } = at
   const { isMarker, modifiedMs } = version.head
   at.sinceMs = modifiedMs

@@ -5,7 +5,7 @@
  */
 import type { MultipartId, ObjectKey, RowKey, VersionId } from "@hayloft/base/ids.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
-import { mapAll } from "@hayloft/base/map-all.js"
+import { mapAll } from "@hayloft/base/failing-last.js"
 import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import {
   afterKeyPrefix,
