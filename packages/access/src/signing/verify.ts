@@ -124,7 +124,7 @@ export interface VerifiedRequest {
   readonly payload: PayloadMode
   /** The signing time that the request states; undefined if its signature does not state one. */
   readonly signedMs: number | undefined
-  /** What the signature covers, if it has `%20` for every `+` of the path, of the query, or of both. */
+  /** The address that the signature covers, if it has `%20` for every `+` of the path, of the query, or of both. */
   readonly spaced?: SignedAddress | undefined
   /** The chain that a signed chunked body continues. */
   chunkSignatures(): ChunkSignatures

@@ -105,7 +105,7 @@ export class Addresses {
     return parseTarget(rawTarget, host, this.hosts.of(host))
   }
 
-  /** What the signature covers: it may read each `+` of the path or the query as a space. Throws `invalidUri`. */
+  /** Returns the address that the signature covers: each `+` of its path or query may be a space. Throws `invalidUri`. */
   signed({ headers }: Exchange, sent: Addressed, { spaced }: Pick<VerifiedRequest, "spaced">): Addressed {
     if (spaced === undefined) return sent
     const host = headers.get("host") ?? ""
