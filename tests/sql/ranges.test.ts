@@ -157,6 +157,7 @@ test("a range that ends reads nothing of the rows after it", { skip: noPostgres 
       { start: prefixRange(third, textOf(OBJECTS - 9)).start, end: rowKeyOf("\xff") },
     ],
     ["a prefix with a delimiter", "current", { ...prefixRange(first, "0000"), ...foldingOf("0000", "/") }],
+    ["a hundred rows without a common prefix", "current", { ...prefixRange(first, "000"), ...foldingOf("000", "-") }],
   ]
   for (const [name, family, range] of cases) {
     await blocksOf(requestOf(rangeOf(family, range, 1_000)))

@@ -48,7 +48,7 @@ export interface Statements {
 /** The statements on the tables of a schema, which they name: a session has no state that a pooler could lose. */
 export const statementsOf = (schema: SchemaName): Statements => ({
   fetch: { name: "fetch-4", text: fetchText(schema) },
-  fetchWide: { name: "fetch-wide-1", text: fetchWideText(schema) },
+  fetchWide: { name: "fetch-wide-2", text: fetchWideText(schema) },
   commit: { name: "commit-3", text: commitText(schema, ownLane(schema)) },
   commitAndRaise: { name: "commit-raise-4", text: commitText(schema, allLanes(schema)) },
   commitAndClose: { name: "commit-close-1", text: commitText(schema, closedLanes(schema)) },
@@ -101,30 +101,52 @@ SELECT ${FETCHED[kind]}, q.n, r.* FROM
     ${ordered(order)} LIMIT q.max
   ) r`
 
-const DELIMITER_AT = "position(q.delimiter IN substring(w.key FROM q.prefix_from + 1))"
-const ZERO_AT = "position('\\x00'::bytea IN substring(w.key FROM q.prefix_from + 1))"
+const DELIMITER_AT = "position(q.delimiter IN substring(r.key FROM q.prefix_from + 1))"
+const ZERO_AT = "position('\\x00'::bytea IN substring(r.key FROM q.prefix_from + 1))"
 
-/** The key as `afterFolded` computes it. */
+/** The key as `afterFolded` computes it; it is longer than the row's key only if the row has no common prefix. */
 const AFTER_FOLDED = `CASE WHEN ${DELIMITER_AT} > 0 AND (${ZERO_AT} = 0 OR ${DELIMITER_AT} < ${ZERO_AT})
-  THEN substring(w.key FROM 1 FOR q.prefix_from + ${DELIMITER_AT} - 1 + length(q.delimiter)) || '\\xff'::bytea
-  ELSE w.key || '\\x00'::bytea END`
+  THEN substring(r.key FROM 1 FOR q.prefix_from + ${DELIMITER_AT} - 1 + length(q.delimiter)) || '\\xff'::bytea
+  ELSE r.key || '\\x00'::bytea END`
 
-/** Walks from row to row: each is one search in the index, however many rows a common prefix has. */
-const foldedRanges = (schema: SchemaName): string => `
+/** Rows that one step of a walk reads at most. */
+const STEP_ROWS_MAX = 128
+
+/**
+ * Walks in steps, each of which is one search in the index: of one row while each row has a common prefix, and of more and
+ * more rows while steps find few rows to leave out. A search for each row would cost twenty times as much as its reading.
+ */
+const foldedRanges = (schema: SchemaName): string => {
+  const found = `SELECT ${ROW_OF_RANGE}, ${AFTER_FOLDED} FROM ${schema}.rows r
+    WHERE ${IN_BUCKET} AND r.key >= w.next_key AND ${HAS_COLUMN} ${ordered("ASC")}`
+  const row = "bucket, key, version, value, head, payload, has_payload"
+  return `
 SELECT ${FETCHED.folded}, q.n, r.* FROM
   ${rangesFrom(at.folded, [...RANGE_TYPES, "integer", "bytea"], `${RANGE_COLUMNS}, prefix_from, delimiter`)},
   LATERAL (
-    WITH RECURSIVE walk(bucket, key, version, value, head, payload, has_payload, count) AS (
-      (SELECT ${ROW_OF_RANGE}, 1 FROM ${schema}.rows r
-        WHERE ${IN_BUCKET} AND r.key >= q.from_key AND ${HAS_COLUMN} ${ordered("ASC")} LIMIT 1)
+    WITH RECURSIVE walk(${row}, next_key, is_first, is_last, count, step) AS (
+      SELECT NULL::bigint, NULL::bytea, NULL::bigint, NULL::bytea, NULL::bytea, NULL::bytea, false,
+        q.from_key, false, true, 0::bigint, 1
       UNION ALL
-      SELECT next.*, w.count + 1 FROM walk w, LATERAL (
-        SELECT ${ROW_OF_RANGE} FROM ${schema}.rows r
-        WHERE ${IN_BUCKET} AND r.key >= ${AFTER_FOLDED} AND ${HAS_COLUMN} ${ordered("ASC")} LIMIT 1
-      ) next WHERE w.count < q.max
+      SELECT ${row.replaceAll(/\w+/g, "f.$&")}, f.next_key, f.is_first, f.is_last, w.count + f.firsts, CASE
+          WHEN w.step = 1 AND length(f.next_key) <= length(f.key) THEN 1
+          WHEN f.firsts = w.step THEN least(4 * w.step, ${STEP_ROWS_MAX})
+          WHEN 2 * f.firsts < w.step THEN 1
+          ELSE w.step END
+      FROM walk w, LATERAL (
+        SELECT s.*, true, true, 1::bigint FROM (${found} LIMIT 1) s WHERE w.step = 1
+        UNION ALL
+        SELECT s.*, lead(s.key) OVER (ORDER BY s.key) IS NULL,
+          count(*) FILTER (WHERE s.is_first) OVER (ORDER BY s.key ROWS UNBOUNDED PRECEDING)
+        FROM (
+          SELECT s.*, s.key >= lag(s.next_key, 1, s.key) OVER (ORDER BY s.key) AS is_first
+          FROM (${found} LIMIT w.step) s(${row}, next_key)
+        ) s WHERE w.step > 1
+      ) f(${row}, next_key, is_first, is_last, firsts) WHERE w.is_last AND w.count < q.max
     )
-    SELECT bucket, key, version, value, head, payload, has_payload FROM walk ORDER BY count
+    SELECT ${row} FROM walk WHERE is_first ORDER BY key LIMIT q.max
   ) r`
+}
 
 const CLOCK_US = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
