@@ -8,8 +8,9 @@ import { setTimeout as wait } from "node:timers/promises"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { beatNode, joinNode, nodeRows } from "@hayloft/engine/coordination/index.js"
-import { parseNodeFingerprint, parseNodeName } from "@hayloft/base/ids.js"
+import { parseNodeFingerprint, parseNodeName, rowKeyOf } from "@hayloft/base/ids.js"
 import type { DatabaseMark } from "@hayloft/engine/format/device/database-mark.js"
+import { command, query } from "@hayloft/engine/metadata/index.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
@@ -249,6 +250,48 @@ test("an answer of a server that is no longer the database halts nothing", () =>
     for (const each of [engine, other]) assert.ok(await each.learn())
     assert.deepEqual([engine.halt, other.halt], [undefined, undefined])
     assert.equal(await engine.run(increment()), 3)
+    await engine.stop()
+  })
+})
+
+const FIRST_ROW = { family: "accounts", key: rowKeyOf("first") } as const
+const setFirst = command<[string], undefined>({
+  name: "SetFirst",
+  touches: () => [[FIRST_ROW.family, FIRST_ROW.key]],
+  decide(view, _, text) {
+    view.get(FIRST_ROW.family, FIRST_ROW.key)
+    return { writes: [{ ...FIRST_ROW, value: Buffer.from(text) }], result: undefined }
+  },
+})
+const keptFirst = new WeakMap<object, string>()
+const firstNow = query("FirstNow", view => {
+  const text = Buffer.from(view.get(FIRST_ROW.family, FIRST_ROW.key)?.value ?? []).toString()
+  const { generationMark } = view
+  const known = generationMark && keptFirst.get(generationMark)
+  if (generationMark !== undefined) keptFirst.set(generationMark, known ?? text)
+  return known ?? text
+})
+
+test("rows of a time that the database has lost are not kept for a later one", () => {
+  const world = new SimulatedWorld(TEST_SEED, SLOW)
+  return world.run(async () => {
+    const { clock, random, telemetry } = world
+    const database = new AnsweredDatabase(world.database)
+    const engine = await SqlMetadata.open({ clock, random, log: telemetry.log, database, node: "a" })
+    const saved = world.database.copy()
+    // The end of the halt increases the generation too.
+    for (const text of ["earlier", "lost"]) await engine.run(setFirst(text))
+    const release = database.holdNext()
+    const asked = engine.duringHalt.ask(firstNow())
+    await world.pass(100)
+    world.database.restore(saved)
+    await assert.rejects(engine.run(setFirst("lost")), rolledBack)
+    while (engine.halt === undefined) await world.pass(10)
+    assert.equal(await engine.resume(engine.halt.number), true)
+    await engine.run(setFirst("new"))
+    release()
+    assert.equal(await asked, "lost", "it was asked before")
+    assert.equal(await engine.ask(firstNow()), "new")
     await engine.stop()
   })
 })

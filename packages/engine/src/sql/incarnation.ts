@@ -151,7 +151,7 @@ export class SqlIncarnation {
       lane: () => this.lanes.reduce((latest, lane) => (lane.committedMs > latest.committedMs ? lane : latest)).state,
       onState: (state: LaneState | undefined, before: bigint) => this.onState(state, before),
       onRows: (state: LaneState, wants: Wants, found: Fetched) => this.keepRows(state, wants, found),
-      markOf: (generation: bigint) => this.rows.markOf(generation),
+      markOf: (generation: bigint) => this.markOf(generation),
       refusal: () => this.whyNotRead,
       position: () => this.position,
     }
@@ -291,6 +291,10 @@ export class SqlIncarnation {
 
   private noteGeneration(generation: bigint): void {
     if (this.endedBecause === undefined) this.rows.note(generation)
+  }
+
+  private markOf(generation: bigint): object | undefined {
+    return this.endedBecause === undefined ? this.rows.markOf(generation) : undefined
   }
 
   private keepRows({ generation }: LaneState, wants: Wants, found: Fetched): void {
