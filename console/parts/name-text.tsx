@@ -8,12 +8,12 @@ const NAMED = new Map([
   ["\n", "↵"],
 ])
 /**
- * Spaces at an end or beside another one, other white space, control characters, and invisible formats. Joiners are part of emoji and of
- * words, and are left alone.
+ * Spaces at an end or beside another one, other white space, control characters, and invisible formats. Joiners are part of
+ * emoji and of words, and are left alone.
  */
 const UNSEEN = /(?<=^| ) | (?= |$)|[\p{Cc}\p{Zl}\p{Zp}]|(?!\u200c|\u200d)\p{Cf}|(?! )\p{Zs}/gu
 
-export interface NamePiece {
+interface NamePiece {
   readonly text: string
   /** The mark that is shown in place of the text; undefined: the text itself. */
   readonly mark: string | undefined
@@ -23,7 +23,7 @@ const markOf = (character: string): string =>
   NAMED.get(character) ?? `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`
 
 /** The pieces of a name in their order; together their texts are the name. Pure. */
-export function piecesOf(name: string): readonly NamePiece[] {
+function piecesOf(name: string): readonly NamePiece[] {
   const pieces: NamePiece[] = []
   let at = 0
   for (const { 0: text, index } of name.matchAll(UNSEEN)) {

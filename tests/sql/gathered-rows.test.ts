@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { rowKeyOf } from "@hayloft/base/ids.js"
-import { command, query } from "@hayloft/engine/metadata/index.js"
+import { command, query, RememberedByGeneration } from "@hayloft/engine/metadata/index.js"
 import { AskedDatabase } from "./asked-database.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
 
@@ -67,14 +67,8 @@ test("a list that is kept with its generation is whole, however many fetches it 
   return world.run(async () => {
     const engine = await world.open("node")
     for (let from = 0; from < ACCOUNTS; from += 100) await engine.run(fillAccounts(from, from + 100))
-    const kept = new WeakMap<object, number>()
-    const countAccounts = query("CountAccounts", view => {
-      const known = view.generationMark && kept.get(view.generationMark)
-      if (known !== undefined) return known
-      const count = Array.from(view.range("accounts", ALL)).length
-      if (view.generationMark !== undefined) kept.set(view.generationMark, count)
-      return count
-    })
+    const kept = new RememberedByGeneration(view => Array.from(view.range("accounts", ALL)).length)
+    const countAccounts = query("CountAccounts", view => kept.of(view))
     assert.equal(await engine.ask(countAccounts()), ACCOUNTS)
     assert.equal(await engine.ask(countAccounts()), ACCOUNTS)
   })

@@ -40,7 +40,7 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
   ),
 ])
 
-/** Undelete keeps objects so that nobody removes them by mistake, or on purpose. */
+/** Nothing brings back what these operations remove. */
 const ERASE = /\/(?:erase|undelete\/purge)$/
 /** A policy opens a bucket to others, and a lifecycle rule removes its objects. */
 const SETTINGS = /^\/v1\/buckets\/[^/]+\/settings\//

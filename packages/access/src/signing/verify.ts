@@ -282,9 +282,9 @@ export class SignatureVerifier {
   }
 
   private verifyVersion4(claim: Version4Claim, secret: string): VerifiedRequest {
-    const { plan, timestamp } = claim
+    const { plan } = claim
     if (plan.key?.secret !== secret) plan.key = this.keys.of(plan.accessKeyId, secret, plan.scope)
-    const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(this.canonicalRequest(claim))}`
+    const text = this.stringToSign(claim, this.canonicalRequest(claim))
     const expected = plan.key.sign(text)
     if (equalInConstantTime(expected, claim.signature)) return new VerifiedVersion4(claim, plan.key)
     if (this.isSignedAsSent(claim, plan.key)) return new VerifiedVersion4(claim, plan.key)
@@ -302,16 +302,13 @@ export class SignatureVerifier {
    * Returns true if the header signs the target as it was sent: before release 8, curl neither sorts parameters nor adds a missing
    * `=`, and escapes nothing. Such a signature is for exactly this target.
    */
-  private isSignedAsSent(
-    { request, plan, payloadHash, form, timestamp, signature }: Version4Claim,
-    key: SigningKey,
-  ): boolean {
+  private isSignedAsSent(claim: Version4Claim, key: SigningKey): boolean {
+    const { request, plan, payloadHash, form } = claim
     const { method, rawPath, rawQuery, headers } = request
     const isCanonical = canonicalPath(rawPath) === rawPath && canonicalQuery(parseQuery(rawQuery)) === rawQuery
     if (form !== "header" || isCanonical) return false
     const canonical = `${method}\n${rawPath}\n${rawQuery}${foldedLines(plan, headers)}${plan.tail}${payloadHash}`
-    const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(canonical)}`
-    return equalInConstantTime(key.sign(text), signature)
+    return equalInConstantTime(key.sign(this.stringToSign(claim, canonical)), claim.signature)
   }
 
   /**
@@ -319,13 +316,16 @@ export class SignatureVerifier {
    * before release 2 sends spaces of a path so, and the crate `object_store` those of a query.
    */
   private signedWithSpaces(claim: Version4Claim, key: SigningKey): SignedAddress | undefined {
-    const { request, plan, timestamp, signature, plusMayBeSpace } = claim
+    const { request, plusMayBeSpace } = claim
     if (!plusMayBeSpace) return undefined
     return spacedReadings(request).find(spaced => {
       const canonical = this.canonicalRequest({ ...claim, request: { ...request, ...spaced } })
-      const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(canonical)}`
-      return equalInConstantTime(key.sign(text), signature)
+      return equalInConstantTime(key.sign(this.stringToSign(claim, canonical)), claim.signature)
     })
+  }
+
+  private stringToSign({ plan, timestamp }: Version4Claim, canonical: string): string {
+    return `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(canonical)}`
   }
 
   /** `isHidden`: whether a header's value is left out, given its name. */

@@ -10,9 +10,9 @@ export interface Timed {
 }
 
 /** A moment in the past: a duration before now, or a date with its time zone. */
-export function pastMs(text: string | undefined, option: string, io: Timed): number | undefined {
+export function pastMs(text: string | undefined, option: string, timed: Timed): number | undefined {
   if (text === undefined) return undefined
-  if (/^\d+[smhd]$/.test(text)) return io.clock.wallMs() - parseDuration(text, option)
+  if (/^\d+[smhd]$/.test(text)) return timed.clock.wallMs() - parseDuration(text, option)
   // A time may have a space instead of the T, the form in which the tables print it.
   const timeMs = parseIsoDate(text.replace(/^(\S{10}) (\S+Z)$/, "$1T$2"))
   if (timeMs === undefined) throw new CliError("usage", `${option} is a time: 2h, 3d, 2026-01-31T09:30:00Z`)

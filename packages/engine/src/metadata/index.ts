@@ -35,3 +35,4 @@ export {
 } from "./incarnations.js"
 export type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
 export { isOfGeneration } from "./guards.js"
+export { RememberedByGeneration, type MayBeMarked } from "./remembered.js"

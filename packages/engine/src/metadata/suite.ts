@@ -21,7 +21,8 @@ import { entryBytes, type EntryWrite } from "../format/device/entry.js"
 import { objectRowKey, suffixRange, versionRowKey } from "../format/row-key.js"
 import { command, query, type Metadata } from "./contract.js"
 import { plainCopy } from "./plain-copy.js"
-import type { MetadataRow, QueryView } from "./views.js"
+import { RememberedByGeneration } from "./remembered.js"
+import type { MetadataRow, RowView } from "./views.js"
 
 export interface MetadataUnderTest {
   readonly metadata: Metadata
@@ -250,7 +251,7 @@ interface Page {
   readonly max: number
 }
 
-function readPage(view: QueryView, family: Family, { start, end, reverse, max }: Page): readonly string[] {
+function readPage(view: RowView, family: Family, { start, end, reverse, max }: Page): readonly string[] {
   const found: string[] = []
   for (const [key, { value }] of view.range(family, { start: rowKeyOf(start), end: rowKeyOf(end), reverse })) {
     if (found.length === max) break
@@ -269,18 +270,12 @@ const scanOf = query("ScanOf", (view, family: Family, { start, end, max }: Page)
   return found
 })
 
-/** Rows of accounts, with the mark of their generation, and how often they were read. */
-const keptAccounts = new WeakMap<object, readonly string[]>()
 let accountReads = 0
-
-const accountsOf = query("AccountsOf", view => {
-  const known = view.generationMark && keptAccounts.get(view.generationMark)
-  if (known !== undefined) return known
+const keptAccounts = new RememberedByGeneration(view => {
   accountReads += 1
-  const found = readPage(view, "accounts", { ...ALL, reverse: false, max: Infinity })
-  if (view.generationMark !== undefined) keptAccounts.set(view.generationMark, found)
-  return found
+  return readPage(view, "accounts", { ...ALL, reverse: false, max: Infinity })
 })
+const accountsOf = query("AccountsOf", view => keptAccounts.of(view))
 
 export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTest>): void {
   const metadataTest = (name: string, body: (metadata: Metadata, under: MetadataUnderTest) => Promise<void>): void => {

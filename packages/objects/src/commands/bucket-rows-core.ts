@@ -10,7 +10,12 @@ import {
   type Counters,
 } from "@hayloft/engine/format/records.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
-import type { MetadataRow, QueryView, RowView } from "@hayloft/engine/metadata/index.js"
+import {
+  RememberedByGeneration,
+  type MayBeMarked,
+  type MetadataRow,
+  type RowView,
+} from "@hayloft/engine/metadata/index.js"
 
 const decodedBuckets = new RememberedByObject<Uint8Array, BucketRecord>(decodeBucket)
 
@@ -20,21 +25,16 @@ export const bucketOfRow = ({ value }: MetadataRow): BucketRecord => decodedBuck
 /** The range of the rows of all buckets, and of their counters. */
 export const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
-/** The lists of this many buckets are kept for as long as they are true. */
+/** Longer lists are read each time. */
 const KEPT_BUCKETS_MAX = 200_000
-const listed = new WeakMap<object, readonly BucketRecord[]>()
 
-/** A command reads the rows, which its decision relies on. */
-type ListedView = RowView & Partial<Pick<QueryView, "generationMark">>
+const listed = new RememberedByGeneration(
+  (view): readonly BucketRecord[] => Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)),
+  buckets => buckets.length <= KEPT_BUCKETS_MAX,
+)
 
 /** All buckets of any state, in the order of their ids. Background jobs ask for them every few seconds. */
-export function allBuckets(view: ListedView): readonly BucketRecord[] {
-  const known = view.generationMark && listed.get(view.generationMark)
-  if (known !== undefined) return known
-  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
-  if (view.generationMark !== undefined && buckets.length <= KEPT_BUCKETS_MAX) listed.set(view.generationMark, buckets)
-  return buckets
-}
+export const allBuckets = (view: MayBeMarked): readonly BucketRecord[] => listed.of(view)
 
 /** The bucket, open for changes. Throws `noSuchBucket`, `bucketClosing`. */
 export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {
