@@ -101,8 +101,8 @@ export const REQUEST_EVENTS = {
     COPIES,
   ),
   copies_unchecked: warn(
-    "A fill with --remove met `objects` objects in the target of the bucket `bucket` that this store does not have, and that the target refused to describe: nothing says that they are copies, so they stay.",
-    "Nothing, if other clients have written them with keys of their own (SSE-C). Otherwise permit s3:GetObject in the target, and run `hayloft copies fill --remove BUCKET` again.",
+    "A fill with --remove met `objects` objects in the target of the bucket `bucket` that this store does not have, and that the target did not describe: nothing says that they are copies, so they stay.",
+    "Nothing, if other clients have written them with keys of their own (SSE-C). Otherwise permit s3:GetObject in the target, or repair it, and run `hayloft copies fill --remove BUCKET` again.",
     COPIES,
   ),
   copies_filled_again: warn(

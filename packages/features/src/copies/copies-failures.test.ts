@@ -250,15 +250,29 @@ test("a target whose listing has no end holds up its fill, and the status says w
   assert.deepEqual([...scene.there().keys()], ["a"], "it goes on once the listing ends")
 })
 
-test("an object of the target that cannot be looked at stays, and holds up no fill", async () => {
+for (const kind of ["remoteRefused", "remoteUnavailable", "conflict"] as const)
+  test(`an object of the target that it does not describe (${kind}) stays, and holds up no fill`, async () => {
+    const scene = await lossy(["a", "lost"])
+    scene.origin.set(keyOf("theirs"), Buffer.from("encrypted with a key of its client"))
+    scene.origin.before = (request, key) => {
+      if (request === "head" && key === keyOf("theirs")) throw fail(kind, { message: "no" })
+    }
+    await scene.run(scene.copies.fillAgain(scene.bucket, true))
+    await scene.settle()
+    assert.deepEqual([...scene.there().keys()], ["a", "theirs"])
+    const [warning] = scene.world.telemetry.entries("copies_unchecked")
+    assert.equal(warning?.fields?.["objects"], 1)
+  })
+
+test("a target that fails to describe an object for a moment loses no removal", async () => {
   const scene = await lossy(["a", "lost"])
-  scene.origin.set(keyOf("theirs"), Buffer.from("encrypted with a key of its client"))
-  scene.origin.before = (kind, key) => {
-    if (kind === "head" && key === keyOf("theirs")) throw fail("remoteRefused", { message: "400" })
+  let failures = COPIES_LIMITS.attemptsMax - 1
+  scene.origin.before = kind => {
+    if (kind !== "head" || failures === 0) return
+    failures -= 1
+    throw fail("remoteUnavailable", { message: "503" })
   }
   await scene.run(scene.copies.fillAgain(scene.bucket, true))
   await scene.settle()
-  assert.deepEqual([...scene.there().keys()], ["a", "theirs"])
-  const [warning] = scene.world.telemetry.entries("copies_unchecked")
-  assert.equal(warning?.fields?.["objects"], 1)
+  assert.deepEqual([[...scene.there().keys()], scene.world.telemetry.entries("copies_unchecked")], [["a"], []])
 })

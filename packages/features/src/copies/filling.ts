@@ -3,8 +3,8 @@
  *
  * A target that is filled again may have copies of objects that this store does not have. They may have been removed, or this store may have
  * lost them, so that the target has the only copy: they stay, unless the operator asked for their removal. Only objects with the mark
- * of a copy for this target are removed: an object that the target refuses to describe stays. A removal that the target refuses, or
- * fails again and again, is parked, and holds up nothing.
+ * of a copy for this target are removed: an object that the target refuses, or fails again and again, to describe stays. A removal that
+ * the target refuses, or fails again and again, is parked. Neither holds up anything.
  */
 import { AssertionError } from "@hayloft/base/assert.js"
 import { asFailure, isFailure, type Failure } from "@hayloft/base/failures.js"
@@ -41,8 +41,10 @@ export class Filling {
   private after = ""
   /** All keys were returned. */
   isListed = false
-  /** Objects that the target has refused to describe since the last fill that ended. */
+  /** Objects that the target did not describe, since the last fill that ended. */
   unchecked = 0
+  /** Behind the last page: objects that the target did not describe, and how often it was asked. A look at a page adds few. */
+  private readonly undescribed = new Map<ObjectKey, number>()
 
   constructor(
     private readonly parts: FillingParts,
@@ -53,6 +55,7 @@ export class Filling {
   begin(after: string): void {
     this.after = after
     this.isListed = false
+    this.undescribed.clear()
   }
 
   /** The next keys. Throws as the target if it is asked. */
@@ -67,6 +70,7 @@ export class Filling {
       await this.removeOthers(bucket, setting, isLast ? undefined : last, new Set(keys), signal)
     if (last !== undefined) this.after = last
     this.isListed = isLast
+    this.undescribed.clear()
     return keys
   }
 
@@ -109,12 +113,19 @@ export class Filling {
     }
   }
 
-  /** Returns undefined also for an object that the target refuses to describe: nothing says that it is a copy. */
+  /** Returns undefined also for an object that the target does not describe: nothing says that it is a copy. */
   private async checked(origin: Origin, key: ObjectKey, signal: AbortSignal): Promise<OriginObject | undefined> {
+    const attempts = this.undescribed.get(key) ?? 0
+    if (attempts >= COPIES_LIMITS.attemptsMax) return undefined
     try {
       return await thereOf(origin, key, signal)
     } catch (error) {
-      if (!isFailure(error, "remoteRefused")) throw error
+      if (signal.aborted || error instanceof AssertionError) throw error
+      const isRefused = isFailure(error, "remoteRefused")
+      const tried = isRefused ? COPIES_LIMITS.attemptsMax : attempts + 1
+      this.undescribed.set(key, tried)
+      // The target has just listed the object: a failure that stays is one of this object.
+      if (tried < COPIES_LIMITS.attemptsMax) throw error
       this.unchecked += 1
       return undefined
     }
