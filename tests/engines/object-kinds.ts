@@ -107,7 +107,8 @@ function putNew(scene: Scene) {
   const hints = uploadId === undefined ? [] : scene.hints()
   const timestamp = scene.oneIn(4) ? timestampOf(scene) : undefined
   const conditions = scene.conditions({ bucketId, key })
-  return putVersion({ bucketId, key, uploadId, conditions, version, hints, timestamp })
+  const makesSpace = scene.oneIn(8) ? true : undefined
+  return putVersion({ bucketId, key, uploadId, conditions, version, hints, timestamp, makesSpace })
 }
 
 /** A copy within the row, which shares the bytes of its source. */

@@ -126,6 +126,8 @@ export interface PutRequest {
    * later, `preconditionFailed` with the condition `X-Timestamp` is thrown.
    */
   readonly timestamp?: Timestamp | undefined
+  /** A few bytes that the store has to note before it can remove others: they are accepted on a disk that has no space for more. */
+  readonly makesSpace?: true | undefined
   /** Writes use only `ifMatch` and `ifNoneMatch`. */
   readonly conditions: Conditions
   readonly body: BodySource

@@ -219,12 +219,13 @@ export class ObjectService implements Objects {
       conditions,
       body,
       timestamp,
-    }: Pick<PutRequest, "bucket" | "key" | "conditions" | "body" | "timestamp">,
+      makesSpace,
+    }: Pick<PutRequest, "bucket" | "key" | "conditions" | "body" | "timestamp" | "makesSpace">,
     { uploadId, content, hints, checksumValue, sealing }: Ingested,
     version: Omit<NewVersion, "isMarker">,
   ): Promise<PutResult> {
     const clockMs = this.storeClock.nowMs()
-    const put = { bucketId: bucket.id, key, conditions, version, clockMs, hints, timestamp }
+    const put = { bucketId: bucket.id, key, conditions, version, clockMs, hints, timestamp, makesSpace }
     const trace = body.payer?.trace
     const run = () =>
       content.kind === "shared" ? content.put(put) : this.metadata.run(putVersion({ ...put, uploadId }))

@@ -4,11 +4,11 @@
  *
  * Promises  Bytes that are cached are of the object with the ETag of the entry, and as many as asked for. An object of one block whose
  *           ETag is the MD5 of its bytes is compared with it.
- *           A fetch ends with the last reader that waits for it.
+ *           A fetch ends with the last reader that waits for it. Bytes that the cache cannot return are read from the remote.
  * Limits    `fetchesMax` blocks are in memory at a time, whatever clients do: they are sent from the cache, not from there. Each remote
  *           has `fetchesOfRemoteMax` of these places.
  */
-import { fail, isFailure } from "@hayloft/base/failures.js"
+import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { CacheSpace, ObjectKey } from "@hayloft/base/ids.js"
 import type { LentBytes, PieceOwner } from "@hayloft/base/memory/pieces.js"
 import type { CachedEntry } from "@hayloft/engine/format/objects/remote-entry.js"
@@ -193,6 +193,10 @@ export class RemoteBlocks {
     if (found < lengthBytes) throw fail("remoteUnavailable", { message: SHORTER })
   }
 
+  noteUnread({ space, entry }: ReadObject, block: number, failure: Failure): Promise<void> {
+    return this.parts.cache.noteUnread(space, entry, block, failure)
+  }
+
   noteRead(bytes: number, isHit: boolean): void {
     this.parts.onRead(bytes, isHit)
   }
@@ -264,15 +268,27 @@ class RemoteBody implements ObjectBody {
     return this.openAt(this.range.first)
   }
 
-  private async openAt(at: number): Promise<void> {
+  private openAt(at: number): Promise<void> {
+    return this.orReplaced(this.openBlockAt(at))
+  }
+
+  private async openBlockAt(at: number): Promise<void> {
+    const block = Math.floor(at / this.of.entry.blockBytes)
+    const opened = await this.blocks.openBlock(this.of, block, this.partOf(block))
+    this.block = opened?.body
+    this.isHit = opened?.isHit === true && block > this.fetchedUpTo
+    if (opened === undefined) await this.streamFrom(at)
+  }
+
+  /** The rest of the range, from the remote. */
+  private async streamFrom(at: number): Promise<void> {
+    const lengthBytes = this.range.first + this.range.lengthBytes - at
+    this.streamed = await this.blocks.stream(this.of, { first: at, lengthBytes })
+  }
+
+  private async orReplaced(opening: Promise<void>): Promise<void> {
     try {
-      const block = Math.floor(at / this.of.entry.blockBytes)
-      const opened = await this.blocks.openBlock(this.of, block, this.partOf(block))
-      this.block = opened?.body
-      this.isHit = opened?.isHit === true && block > this.fetchedUpTo
-      if (opened !== undefined) return
-      const lengthBytes = this.range.first + this.range.lengthBytes - at
-      this.streamed = await this.blocks.stream(this.of, { first: at, lengthBytes })
+      await opening
     } catch (error) {
       throw isFailure(error, "preconditionFailed", "noSuchKey") ? await this.of.replaced(error) : error
     }
@@ -305,14 +321,35 @@ class RemoteBody implements ObjectBody {
         }
         // A block that was not cached shows that the next ones are not either.
         if (!this.isHit) this.fetchedUpTo = this.blocks.fetchAhead(this.of, block, this.lastBlock)
-        yield* this.block.read(signal, pieces)
-        this.blocks.noteRead(this.partOf(block).lengthBytes, this.isHit)
+        const sent = yield* this.readBlock(this.block, block, signal, pieces)
+        this.blocks.noteRead(sent, this.isHit)
         this.close()
-        at = (block + 1) * blockBytes
+        if (sent < this.partOf(block).lengthBytes) await this.orReplaced(this.streamFrom(at + sent))
+        else at = Math.min(end, (block + 1) * blockBytes)
       }
     } finally {
       this.close()
     }
+  }
+
+  /** Returns the bytes that were sent: fewer than there are if the block cannot be read any further. */
+  private async *readBlock(
+    body: ObjectBody,
+    block: number,
+    signal: AbortSignal,
+    pieces: PieceOwner | undefined,
+  ): AsyncGenerator<Uint8Array, number> {
+    let sent = 0
+    try {
+      for await (const piece of body.read(signal, pieces)) {
+        sent += piece.length
+        yield piece
+      }
+    } catch (error) {
+      if (!isFailure(error) || signal.aborted) throw error
+      await this.blocks.noteUnread(this.of, block, error)
+    }
+    return sent
   }
 
   close(): void {

@@ -9,7 +9,7 @@
  * Limits    `sizeBytesMax` in all, as far as this process knows, and less while disks are full; beyond, nothing more is cached until
  *           the eviction has made room.
  */
-import { isFailure } from "@hayloft/base/failures.js"
+import { isFailure, type Failure } from "@hayloft/base/failures.js"
 import {
   objectKeyOfText,
   parseCacheSpace,
@@ -114,6 +114,9 @@ const blocksPrefix = (space: CacheSpace, id: string): string => `${BLOCKS}${spac
 const blockName = (space: CacheSpace, id: string, block: number): string =>
   `${blocksPrefix(space, id)}${String(block).padStart(NUMBER_DIGITS, "0")}`
 
+const bytesOfBlock = ({ sizeBytes, blockBytes }: CachedEntry, block: number): number =>
+  Math.min(blockBytes, sizeBytes - block * blockBytes)
+
 /** Keys of the system bucket have the same limit as all keys. */
 const KEY_BYTES_MAX = 1024 - `${REMOTE_PREFIX}${ENTRIES}`.length - ID_DIGITS - PLACE_DIGITS - 2
 const isCachable = (key: ObjectKey): boolean => key.length <= KEY_BYTES_MAX
@@ -145,9 +148,19 @@ export class RemoteCache {
     return Buffer.from(this.random.bytes(ID_BYTES)).toString("hex")
   }
 
-  /** "uncachable": the key is so long that its object is never cached. */
+  /** "uncachable": the key is so long that its object is never cached, or its entry is damaged or lost here. */
   async read(space: CacheSpace, key: ObjectKey): Promise<FoundEntry | "none" | "uncachable"> {
     if (!isCachable(key)) return "uncachable"
+    try {
+      return await this.readEntry(space, key)
+    } catch (error) {
+      if (!isFailure(error) || error.remedy !== "repair") throw error
+      this.parts.log.debug("remote_entry_not_read", { reason: error.message })
+      return "uncachable"
+    }
+  }
+
+  private async readEntry(space: CacheSpace, key: ObjectKey): Promise<FoundEntry | "none"> {
     const body = await this.parts.stored.open(entryName(space, key))
     if (body === undefined) return "none"
     const { etag: tag, lastModifiedMs: usedMs, sizeBytes } = body.info
@@ -202,7 +215,9 @@ export class RemoteCache {
     conditions: NewStored["conditions"] & object,
   ): Promise<string> {
     const bytes = encodeRemoteEntry({ kind, id: this.newId() })
-    return this.parts.stored.put(entryName(space, key), { bytes, userMetadata: [], conditions })
+    // A mark comes before what is pending, or cached, is removed here.
+    const mark = { bytes, userMetadata: [], conditions, makesSpace: true } as const
+    return this.parts.stored.put(entryName(space, key), mark)
   }
 
   /**
@@ -220,22 +235,40 @@ export class RemoteCache {
     if (entry.kind === "cached") await this.dropBlocks(space, entry)
   }
 
-  async dropBlocks(space: CacheSpace, { id }: CachedEntry): Promise<void> {
-    const { stored } = this.parts
-    for await (const { name, sizeBytes } of stored.list(blocksPrefix(space, id))) {
-      await stored.remove(name)
-      this.room.sizeBytes -= this.room.chargeOf(sizeBytes)
+  /** For readers, which know that the entry is outdated: they go on if it cannot be dropped now. */
+  async dropOutdated(space: CacheSpace, key: ObjectKey, found: FoundEntry): Promise<void> {
+    try {
+      await this.drop(space, key, found)
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      this.parts.log.debug("remote_entry_not_dropped", { reason: error.message })
     }
+  }
+
+  /** Nothing reads them any more: those that cannot be removed now are left to the eviction. */
+  async dropBlocks(space: CacheSpace, { id }: CachedEntry): Promise<void> {
+    try {
+      for await (const { name, sizeBytes } of this.parts.stored.list(blocksPrefix(space, id)))
+        await this.removeNamed(name, sizeBytes)
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      this.parts.log.debug("remote_blocks_not_dropped", { reason: error.message })
+    }
+  }
+
+  private async removeNamed(name: string, sizeBytes: number): Promise<void> {
+    await this.parts.stored.remove(name)
+    this.room.sizeBytes -= this.room.chargeOf(sizeBytes)
   }
 
   /** A range of a cached block; undefined: it is not cached, or cannot be read now. The caller reads or closes it. */
   async openBlock(
     space: CacheSpace,
-    { id }: CachedEntry,
+    entry: CachedEntry,
     block: number,
     { first, lengthBytes }: ByteRange,
   ): Promise<ObjectBody | undefined> {
-    const name = blockName(space, id, block)
+    const name = blockName(space, entry.id, block)
     const range = { kind: "fromTo", first, last: first + lengthBytes - 1 } as const
     try {
       const body = await this.parts.stored.open(name, { range })
@@ -243,8 +276,20 @@ export class RemoteCache {
       return body
     } catch (error) {
       if (!isFailure(error)) throw error
-      this.parts.log.debug("remote_block_not_read", { name, reason: error.message })
+      await this.noteUnread(space, entry, block, error)
       return undefined
+    }
+  }
+
+  /** A block could not be read. One that is damaged or lost here is removed, so that it is fetched again. */
+  async noteUnread(space: CacheSpace, entry: CachedEntry, block: number, { remedy, message }: Failure): Promise<void> {
+    const name = blockName(space, entry.id, block)
+    this.parts.log.debug("remote_block_not_read", { name, reason: message })
+    if (remedy !== "repair") return
+    try {
+      await this.removeNamed(name, bytesOfBlock(entry, block))
+    } catch (error) {
+      if (!isFailure(error)) throw error
     }
   }
 

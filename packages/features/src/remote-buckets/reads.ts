@@ -64,7 +64,9 @@ export class RemoteReads {
   async open(place: RemoteObjectRef, request: OpenRequest, options: Options): Promise<RemoteRead> {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.openOnce(place, request, options)
+        // An outdated entry is still there if it could not be dropped.
+        const revalidates = options.revalidates || tries > 1
+        return await this.openOnce(place, request, { ...options, revalidates })
       } catch (error) {
         if (!isFailure(error) || error.details["replaced"] !== true || tries > REMOTE_LIMITS.readRetriesMax) throw error
       }
@@ -127,7 +129,7 @@ export class RemoteReads {
   /** Drops the cached object, as it is outdated; the read starts over. */
   private async replaced({ space, key }: RemoteObjectRef, { id }: CachedEntry, cause: unknown): Promise<Error> {
     const found = await this.parts.cache.read(space, key)
-    if (typeof found === "object" && found.entry.id === id) await this.parts.cache.drop(space, key, found)
+    if (typeof found === "object" && found.entry.id === id) await this.parts.cache.dropOutdated(space, key, found)
     const reason = "the remote replaced the object while it was read"
     return fail("conflict", { replaced: true, reason }, cause)
   }
@@ -188,11 +190,11 @@ export class RemoteReads {
       if (!isSameObject(entry, object)) {
         const fresh = await this.newEntry(place, object, { was: tag })
         if (fresh.isCached) await this.parts.cache.dropBlocks(space, entry)
-        else await this.parts.cache.drop(space, key, found)
+        else await this.parts.cache.dropOutdated(space, key, found)
         return fresh
       }
     } catch (error) {
-      if (isFailure(error, "noSuchKey")) await this.parts.cache.drop(space, key, found)
+      if (isFailure(error, "noSuchKey")) await this.parts.cache.dropOutdated(space, key, found)
       if (setting.serveStale && isFailure(error, "remoteUnavailable"))
         return { entry, isCached: true, isFetched: false, outcome: "stale" }
       throw error

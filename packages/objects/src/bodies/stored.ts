@@ -28,7 +28,7 @@ interface StoredParts {
   readonly metadata: Pick<Metadata, "run">
 }
 
-export interface NewStored extends Pick<PutRequest, "encryption"> {
+export interface NewStored extends Pick<PutRequest, "encryption" | "makesSpace"> {
   readonly bytes: Uint8Array
   readonly userMetadata: UserMetadata
   /** If absent, whatever has the name is replaced. */
@@ -54,7 +54,10 @@ export class StoredObjects {
   }
 
   /** Returns its ETag. Throws as `Objects.put`. */
-  async put(name: string, { bytes, userMetadata, encryption, conditions = {} }: NewStored): Promise<string> {
+  async put(
+    name: string,
+    { bytes, userMetadata, encryption, makesSpace, conditions = {} }: NewStored,
+  ): Promise<string> {
     if (!this.isEnsured) await this.parts.metadata.run(ensureSystemBucket())
     this.isEnsured = true
     const { etag } = await this.parts.objects.put({
@@ -62,6 +65,7 @@ export class StoredObjects {
       attributes: { headers: {}, userMetadata },
       tags: [],
       encryption,
+      makesSpace,
       conditions,
       signal: NEVER,
       body: bodyOfBytes(bytes),

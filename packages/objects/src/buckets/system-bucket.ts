@@ -27,6 +27,8 @@ export const SYSTEM_BUCKET = {
 /** Creates the row of the system bucket if it does not exist. */
 export const ensureSystemBucket = command<[], void>({
   name: "EnsureSystemBucket",
+  // One row, which objects that make space need as well.
+  grows: false,
   touches: () => [["buckets", bucketRowKey(SYSTEM_BUCKET_ID)]],
   decide(view) {
     const rowKey = bucketRowKey(SYSTEM_BUCKET_ID)

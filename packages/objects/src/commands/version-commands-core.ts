@@ -63,6 +63,8 @@ export interface PutVersion {
   readonly sharesWith?: VersionId
   /** When another store has made the write that is repeated. */
   readonly timestamp?: Timestamp | undefined
+  /** It is accepted on a disk that has no space for more. */
+  readonly makesSpace?: true | undefined
 }
 
 export interface Stored {
@@ -119,6 +121,7 @@ export function checkWrite(view: RowView, { bucketId, key, conditions }: Checked
 
 export const putVersion = command<[put: PutVersion], Stored>({
   name: "PutVersion",
+  grows: ({ makesSpace }) => makesSpace !== true,
   touches: put => [["current", objectRowKey(put.bucketId, put.key)]],
   decide(view, time, put) {
     if (put.uploadId !== undefined) checkOwnUpload(time, put.uploadId)
