@@ -263,6 +263,30 @@ testBothWays(
   },
 )
 
+testBothWays("the tags of a role decide who may assume it", async answersLater => {
+  const { world, role, ref, assume } = await scene(answersLater)
+  const { identities } = world.access
+  await identities.setTags(role, [["Project", "apollo"]], [])
+  for (const key of ["iam:ResourceTag/project", "aws:ResourceTag/Project"]) {
+    const only = (Effect: string, value: string) =>
+      JSON.stringify({
+        Version: "2012-10-17",
+        Statement: [
+          { Effect: "Allow", Action: "sts:*", Resource: "*" },
+          { Effect, Action: "sts:AssumeRole", Resource: "*", Condition: { StringEquals: { [key]: value } } },
+        ].slice(Effect === "Allow" ? 1 : 0),
+      })
+    await identities.putInline(ref, "own", only("Allow", "apollo"))
+    await assume()
+    await identities.putInline(ref, "own", only("Allow", "gemini"))
+    await rejects("accessDenied", assume())
+    await identities.putInline(ref, "own", only("Deny", "apollo"))
+    await rejects("accessDenied", assume())
+    await identities.putInline(ref, "own", only("Deny", "gemini"))
+    await assume()
+  }
+})
+
 testBothWays("session tags need a separate permission, and override the role's tags", async answersLater => {
   const { world, role, assume } = await scene(answersLater)
   const { identities } = world.access

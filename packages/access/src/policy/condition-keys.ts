@@ -108,6 +108,17 @@ const MAKERS: ReadonlyMap<string, Maker> = new Map<string, Maker>([
   ],
 ])
 
+/** The context of a request about a role: policies may test the tags that the role has. */
+export const withResourceTags = (
+  context: AccessRequest["context"],
+  tags: readonly (readonly [key: string, value: string])[],
+): AccessRequest["context"] => ({
+  valuesOf: key =>
+    key.name === "aws:resourcetag" || key.name === "iam:resourcetag"
+      ? tagValue(tags, key.suffix ?? "")
+      : context.valuesOf(key),
+})
+
 /** IAM compares tag keys without case. */
 function tagValue(tags: readonly (readonly [key: string, value: string])[], key: string): string | undefined {
   const wanted = key.toLowerCase()

@@ -27,6 +27,7 @@ import { hostAndPath, identityArn, providerArn, sessionArn } from "../identities
 import { checkPolicyText } from "../identities/policy-texts.js"
 import { checkTags } from "../identities/tags.js"
 import type { AccessRequest, FederatedCaller, PrincipalPolicies } from "../policy/contract.js"
+import { withResourceTags } from "../policy/condition-keys.js"
 import { decide, NO_POLICIES } from "../policy/decide.js"
 import { DeniedAccess } from "../policy/denied-access.js"
 import { POLICY_LIMITS } from "../policy/limits.js"
@@ -192,7 +193,7 @@ export class SessionService implements Sessions {
       resource: identityArn(account.number, role),
       owner: { accountId: account.id, accountNumber: account.number },
       nowMs: request.nowMs,
-      context: request.context,
+      context: withResourceTags(request.context, role.tags),
     }
     const policy = { name: `role ${role.name}: trust policy`, policy: this.parse(terms.trust, "trust") }
     const decision = decide(accessRequest, assumer.policies, { policy, acl: undefined })
