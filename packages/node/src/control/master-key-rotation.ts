@@ -4,9 +4,10 @@
  *
  * Promises  One change of the control record replaces the key: before it the store opens with the old key, after it with
  *           the new one alone. Every secret opens at any time: the record keeps the former key, sealed under the new one,
- *           until all access keys are sealed under the new one and every session of the former one has ended. Nodes that
- *           run have proven that they have the new key. A crash between any steps continues at the next start. Rows that
- *           a rolled back database has brought back are sealed again.
+ *           until all access keys are sealed under the new one and every session of a key from before has ended; longer
+ *           sessions, of people of a directory, end then. Nodes that run have proven that they have the new key. A crash
+ *           between any steps continues at the next start. Rows that a rolled back database has brought back are sealed
+ *           again.
  * Refuses   While a node lacks the new key, and names it; a second rotation before the first one is over.
  */
 import { must } from "@hayloft/base/assert.js"
