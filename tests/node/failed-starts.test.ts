@@ -162,7 +162,17 @@ const REASONS: Readonly<Record<string, Reason>> = {
   "a missing master key file": {
     key: ({ other }) => ["--master-key-file", join(other, "none.key")],
     code: 2,
-    says: /none\.key/,
+    says: /none\.key does not exist; a new store gets one .* a store that exists needs the file that it had$/m,
+  },
+  "the former master key file is removed while both are named": {
+    key: ({ other }) => [
+      "--master-key-file",
+      join(other, "none.key"),
+      "--next-master-key-file",
+      join(other, "other.key"),
+    ],
+    code: 2,
+    says: /none\.key does not exist; .*, or after a rotation .*other\.key as --master-key-file/,
   },
   "a malformed master key file": {
     key: ({ other }) => ["--master-key-file", join(other, "junk")],

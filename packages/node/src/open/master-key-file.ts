@@ -16,16 +16,20 @@ export async function readMasterKeyFiles(
   disk: Disk,
   { masterKeyFile, nextMasterKeyFile }: Paths,
 ): Promise<MasterKeyFiles> {
-  const keyIn = async (path: string | undefined) => (path === undefined ? undefined : readKey(disk, path))
-  return { current: await keyIn(masterKeyFile), next: await keyIn(nextMasterKeyFile) }
+  const other = nextMasterKeyFile === undefined ? "" : `, or after a rotation ${nextMasterKeyFile} as --master-key-file`
+  const lacking = `a new store gets one with: openssl rand -hex 32 > FILE; a store that exists needs the file that it had${other}`
+  const lackingNext =
+    "create it with: openssl rand -hex 32 > FILE; after its rotation the store needs the file that it had"
+  return {
+    current: masterKeyFile === undefined ? undefined : await readKey(disk, masterKeyFile, lacking),
+    next: nextMasterKeyFile === undefined ? undefined : await readKey(disk, nextMasterKeyFile, lackingNext),
+  }
 }
 
-async function readKey(disk: Disk, path: string): Promise<Uint8Array> {
+/** `advice`: if there is no such file. */
+async function readKey(disk: Disk, path: string, advice: string): Promise<Uint8Array> {
   const bytes = await readRecordFile(disk, path)
-  if (!bytes)
-    throw fail("invalidConfig", {
-      message: `the master key file ${path} does not exist; create it with: openssl rand -hex 32 > ${path}`,
-    })
+  if (!bytes) throw fail("invalidConfig", { message: `the master key file ${path} does not exist; ${advice}` })
   const key = bytes.length === MASTER_KEY_BYTES ? bytes : bytesOfHex(Buffer.from(bytes).toString("latin1").trim())
   if (key?.length !== MASTER_KEY_BYTES) {
     throw fail("invalidConfig", { message: `${path} holds no master key: 64 hex digits or 32 bytes are expected` })

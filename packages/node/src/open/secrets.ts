@@ -111,9 +111,10 @@ export function openSecrets(
 
 function wrongKey(keyring: KeyringRecord | undefined): Failure {
   const number = keyring?.masterKeyNumber ?? 1
-  if (number === 1) return fail("wrongMasterKey")
+  const restored = "folders or a database that were restored from before a rotation need the file from before it, too"
+  if (number === 1) return fail("wrongMasterKey", { message: `the master key does not match this store; ${restored}` })
   return fail("wrongMasterKey", {
-    message: `the store is sealed under master key ${number}, and the file holds another one, perhaps master key ${number - 1}: pass the file of the last rotation as --master-key-file`,
+    message: `the store is sealed under master key ${number}, and the file holds another one, perhaps master key ${number - 1}: pass the file of the last rotation as --master-key-file; ${restored}`,
   })
 }
 
