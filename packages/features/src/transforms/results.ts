@@ -125,11 +125,44 @@ export class Results {
     const name = nameOfResult(bucket.id, id)
     try {
       const body = await this.parts.stored.open(name, { range: asked })
-      return body && { body, result: keptOf(body.info.userMetadata), sizeBytes: body.info.sizeBytes }
+      if (body === undefined) return undefined
+      const { userMetadata, sizeBytes } = body.info
+      return { body: this.watched(name, body), result: keptOf(userMetadata), sizeBytes }
     } catch (error) {
       if (!isFailure(error)) throw error
       this.parts.log.debug("transform_result_not_read", { name, reason: error.message })
       return undefined
+    }
+  }
+
+  /** A result that is damaged or lost here is removed when that shows, so that the next request computes it again. */
+  private watched(name: string, body: ObjectBody): ObjectBody {
+    const chargedBytes = this.room.chargeOf(body.info.sizeBytes)
+    const noteFailure = async (error: unknown): Promise<void> => {
+      if (!isFailure(error) || error.remedy !== "repair") return
+      this.parts.log.debug("transform_result_not_read", { name, reason: error.message })
+      try {
+        await this.remove({ name, chargedBytes })
+      } catch (failure) {
+        // The next reader tries it again.
+        if (!isFailure(failure)) throw failure
+      }
+    }
+    return {
+      info: body.info,
+      range: body.range,
+      partChecksum: body.partChecksum,
+      whole: body.whole,
+      lend: () => body.lend(),
+      close: () => body.close(),
+      async *read(signal, pieces) {
+        try {
+          yield* body.read(signal, pieces)
+        } catch (error) {
+          await noteFailure(error)
+          throw error
+        }
+      },
     }
   }
 
@@ -159,7 +192,7 @@ export class Results {
       yield { name, usedMs, chargedBytes: this.room.chargeOf(sizeBytes) }
   }
 
-  private async remove({ name, chargedBytes }: StoredResult): Promise<void> {
+  private async remove({ name, chargedBytes }: Pick<StoredResult, "name" | "chargedBytes">): Promise<void> {
     await this.parts.stored.remove(name)
     this.room.sizeBytes -= chargedBytes
     this.count -= 1

@@ -195,6 +195,24 @@ test("a result of a rule is made once and kept; one that a client asked for is m
   assert.deepEqual([scene.steps.calls, await scene.kept()], [3, 1])
 })
 
+test("a kept result that is damaged here is made again by the request after the one that finds that", async () => {
+  const scene = await Scene.open()
+  const text = "one ".repeat(2_000)
+  await scene.put("a", text)
+  await scene.get("a")
+  for (const asked of [{}, { range: { kind: "fromTo", first: 1, last: 5_999 } as const }]) {
+    const { calls } = scene.steps
+    scene.world.devices.meddle = what => {
+      if (what === "read") throw fail("corruptNeedle")
+    }
+    await scene.refuses(scene.get("a", asked), "notEnoughShards")
+    scene.world.devices.meddle = () => undefined
+    assert.equal(await scene.kept(), 0)
+    assert.equal((await scene.get("a")).text, text.toUpperCase())
+    assert.deepEqual([scene.steps.calls, await scene.kept(), scene.results.report().count], [calls + 1, 1, 1])
+  }
+})
+
 test("memory of native code is reserved until it has ended", async () => {
   const scene = await Scene.open()
   const { steps } = scene
