@@ -90,7 +90,7 @@ export class RemoteBlocks {
     const { cache } = this.parts
     const cached = await cache.openBlock(of.space, of.entry, block, part)
     if (cached !== undefined) return { body: cached, isHit: true }
-    if (!(await this.fetch(of, block))) return undefined
+    if ((await unlessCrowded(this.fetch(of, block))) !== true) return undefined
     const body = await cache.openBlock(of.space, of.entry, block, part)
     return body && { body, isHit: false }
   }
@@ -199,6 +199,16 @@ export class RemoteBlocks {
 
   noteRead(bytes: number, isHit: boolean): void {
     this.parts.onRead(bytes, isHit)
+  }
+}
+
+/** The result of a fetch; undefined if it got no place in time: what it was for is streamed instead, as without a cache. */
+export async function unlessCrowded<Result>(fetch: Promise<Result>): Promise<Result | undefined> {
+  try {
+    return await fetch
+  } catch (error) {
+    if (isFailure(error, "tooManyInFlight")) return undefined
+    throw error
   }
 }
 

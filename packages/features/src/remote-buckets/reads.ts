@@ -12,7 +12,7 @@ import { parseVersionId, type CacheSpace, type ObjectKey } from "@hayloft/base/i
 import type { CachedEntry } from "@hayloft/engine/format/objects/remote-entry.js"
 import { headersOf, openListed, type Bucket, type ObjectBody, type ObjectInfo } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { isSameObject, type ReadObject, type RemoteBlocks } from "./blocks.js"
+import { isSameObject, unlessCrowded, type ReadObject, type RemoteBlocks } from "./blocks.js"
 import type { FoundEntry, RemoteCache } from "./cache.js"
 import type { Origin, OriginObject, ReadOutcome, RemoteBuckets, RemoteRead, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
@@ -147,10 +147,11 @@ export class RemoteReads {
     }
     const was = typeof found === "object" ? found.tag : undefined
     const mayCache = found !== "uncachable" && !this.isChanging(found) && this.parts.cache.room.claim(0)
-    if (first !== undefined && first < this.parts.cache.blockBytes && mayCache)
-      return this.fetchFirst(place, was, options.signal)
+    const fetchesFirst = first !== undefined && first < this.parts.cache.blockBytes && mayCache
+    const fetched = fetchesFirst ? await unlessCrowded(this.fetchFirst(place, was, options.signal)) : undefined
+    if (fetched !== undefined) return fetched
     const object = await this.parts.originOf(place).head(key, options.signal)
-    return this.newEntry(place, object, mayCache ? { was } : undefined)
+    return this.newEntry(place, object, mayCache && !fetchesFirst ? { was } : undefined)
   }
 
   /** Returns true if a write may be under way. */

@@ -1,10 +1,14 @@
-/** Remote buckets of a store whose disks have no space even for rows, and of one that cannot read what it has cached. */
+/**
+ * Remote buckets of a store whose disks have no space even for rows, of one that cannot read what it has cached, and of one whose fetches
+ * are all busy.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { SYSTEM_BUCKET } from "@hayloft/objects/index.js"
-import { bytesOf, RemoteScene } from "./testing-remotes.js"
+import { REMOTE_LIMITS } from "./limits.js"
+import { bytesOf, ended, fromTo, RemoteScene } from "./testing-remotes.js"
 
 const BLOCK = 2 * MIB
 
@@ -115,4 +119,27 @@ test("an object whose entry is damaged here is read from the remote", async () =
   assert.equal((await scene.read("a")).text, "one")
   await scene.write("a", "two")
   assert.equal((await scene.read("a")).text, "two")
+})
+
+test("a read that gets no place among slow fetches is answered from the remote, uncached", async () => {
+  const scene = await RemoteScene.open({}, undefined, BLOCK)
+  const bytes = bytesOf(2 * BLOCK, 1)
+  scene.far("known", bytes)
+  await scene.read("known", { range: fromTo(0, 5) })
+  const slow = Array.from({ length: REMOTE_LIMITS.fetchesOfRemoteMax }, (_, i) => {
+    scene.far(`slow${i}`, "x")
+    const gate = scene.origin.hold("get", "before")
+    return { gate, reading: ended(scene.reading(`slow${i}`)) }
+  })
+  await scene.settle()
+  scene.far("a", "one")
+  const crowded = [scene.reading("a"), scene.reading("known", { range: fromTo(BLOCK, BLOCK + 9) })]
+  await scene.advance(REMOTE_LIMITS.fetchWaitMs)
+  const [a, known] = await scene.run(Promise.all(crowded))
+  assert.equal(a?.text, "one")
+  assert.ok(known?.bytes.equals(bytes.subarray(BLOCK, BLOCK + 10)))
+  for (const { gate } of slow) gate.open()
+  for (const { reading } of slow) assert.ok("value" in (await scene.run(reading)))
+  assert.deepEqual(await scene.seen("a"), ["one", "miss"])
+  assert.deepEqual(await scene.seen("a"), ["one", "hit"])
 })
