@@ -17,7 +17,7 @@ import type { CliIo } from "./io.js"
 import { momentText } from "./running-store/moment-option.js"
 import { devicesOf, namedDevice } from "./stopped-store/named-device.js"
 import { collect, numberOf } from "./options.js"
-import { pastMs } from "./running-store/past-time.js"
+import { byStoreClock, pastMs, type Timed } from "./running-store/past-time.js"
 
 /** The name of an option, or of an argument, in messages: `--rate`, `WEIGHT`. */
 const labelOf = (flags: string): string => /^(--[\w-]+)/.exec(flags)?.[1] ?? flags.replace(/[<>[\]]/g, "")
@@ -83,11 +83,13 @@ export function typedTexts(
   return typed
 }
 
-/** Reads what was typed. Throws a `CliError`. */
+const textFor = (name: string, input: CommandInput, typed: Typed) => typed.get(name) ?? input.otherwise
+
+/** Reads what was typed, with times by the clock of this machine. Throws a `CliError`. */
 export async function valuesOf(io: CliIo, { inputs }: Pick<OperatorCommand, "inputs">, typed: Typed): Promise<Values> {
   const values: Record<string, unknown> = {}
   for (const [name, input] of Object.entries(inputs)) {
-    const text = typed.get(name) ?? input.otherwise
+    const text = textFor(name, input, typed)
     if (typeof text === "string") values[name] = await valueOf(io, input, text)
     else if (text !== undefined) values[name] = input.readsAll?.(text)
   }
@@ -102,11 +104,9 @@ async function valueOf(io: CliIo, input: CommandInput, text: string): Promise<un
     case "number":
       return numberOf(text, label)
     case "past":
-      return pastMs(text, label, io)
     case "moment":
-      return momentText(text, label, io)
     case "expiry":
-      return parseDuration(text, label)
+      return timeOf(reads, text, label, io)
     case "seconds":
       return parseDuration(text, label) / 1_000
     case "size":
@@ -128,22 +128,31 @@ async function valueOf(io: CliIo, input: CommandInput, text: string): Promise<un
   }
 }
 
-/** Fills in what only the store knows: the ids of devices, and when durations are over by its clock. */
+function timeOf(reads: "past" | "moment" | "expiry", text: string, label: string, timed: Timed): unknown {
+  if (reads === "past") return pastMs(text, label, timed)
+  return reads === "moment" ? momentText(text, label, timed) : timed.clock.wallMs() + parseDuration(text, label)
+}
+
+/** Fills in what only the store knows: the ids of devices, and times by its clock. */
 export async function completed(
   io: CliIo,
   client: AdminClient,
   { inputs }: Pick<OperatorCommand, "inputs">,
   values: Values,
+  typed: Typed,
 ): Promise<Values> {
-  const namesOf = (reads: CommandInput["reads"]) =>
-    Object.keys(inputs).filter(name => inputs[name]?.reads === reads && values[name] !== undefined)
-  const [named, lasting] = [namesOf("device"), namesOf("expiry")]
+  const named = Object.keys(inputs).filter(name => inputs[name]?.reads === "device" && values[name] !== undefined)
   const devices = named.length === 0 ? [] : await devicesOf(client)
-  const nowMs = lasting.length === 0 ? 0 : await client.nowMs()
+  const timesBy = (timed: Timed) =>
+    Object.entries(inputs).flatMap(([name, input]) => {
+      const [{ reads, flags }, text] = [input, textFor(name, input, typed)]
+      const isTime = reads === "past" || reads === "moment" || reads === "expiry"
+      return isTime && typeof text === "string" ? [[name, timeOf(reads, text, labelOf(flags), timed)] as const] : []
+    })
   return {
     ...values,
     ...Object.fromEntries(named.map(name => [name, namedDevice(io, devices, String(values[name])).id])),
-    ...Object.fromEntries(lasting.map(name => [name, nowMs + Number(values[name])])),
+    ...Object.fromEntries(await byStoreClock(io, () => client.nowMs(), timesBy)),
   }
 }
 

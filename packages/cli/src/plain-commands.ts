@@ -26,7 +26,7 @@ import { group, withChange, withStore } from "./options.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
 import { planAndChange, type ChangeOptions } from "./running-store/plan-changes.js"
 import { runRowsJob, withRowsJob, type RowsJobOptions } from "./running-store/rows-job.js"
-import { withAdmin, type StoreOptions } from "./stores.js"
+import { nowOf, withAdmin, type StoreOptions } from "./stores.js"
 
 const NOT_FOUND = 404
 
@@ -93,7 +93,7 @@ export class PlainCommands {
     const read = await valuesOf(io, command, typed)
     const sent = command.sends(given, read)
     await withAdmin(io, options, signal, async client => {
-      const values = await completed(io, client, command, read)
+      const values = await completed(io, client, command, read, typed)
       const send = (more: Values) => client.ask(requestOf(operation, { ...values, ...sent, ...more }))
       if (operation.mayPlan === true) return planAndChange(io, client, parser.opts<ChangeOptions>(), signal, send)
       if (command.isJob) return runRowsJob(io, client, parser.opts<RowsJobOptions>(), signal, send)
@@ -103,7 +103,8 @@ export class PlainCommands {
       }
       const print = (part: Shown) => printed(io, options, part)
       const calls = callsOf(client, values)
-      const shown = await command.run({ given, values, nowMs: io.clock.wallMs(), print, sleep, ...calls })
+      const nowMs = () => nowOf(io, client)
+      const shown = await command.run({ given, values, nowMs, print, sleep, ...calls })
       await print(shown)
       if (shown.failure !== undefined) throw new CliError("failed", shown.failure)
     })

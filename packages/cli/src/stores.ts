@@ -29,6 +29,8 @@ import {
 } from "@hayloft/node/config/index.js"
 import { CliError, messageOf } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
+import { momentText } from "./running-store/moment-option.js"
+import { byStoreClock } from "./running-store/past-time.js"
 
 /** The variable of the AWS command line for a file of certificates in PEM. */
 export const CA_BUNDLE = "AWS_CA_BUNDLE"
@@ -202,6 +204,22 @@ export async function withS3<T>(
     client.close()
   }
 }
+
+/** Runs with an S3 client that reads what was there at the moment that `--at` names, if any: an age is by the store's clock. */
+export async function withS3At<T>(
+  io: CliIo,
+  options: StoreOptions & { readonly at?: string },
+  signal: AbortSignal,
+  use: (client: S3Client) => Promise<T>,
+): Promise<T> {
+  const { at } = options
+  if (at === undefined) return withS3(io, options, signal, use)
+  const askStore = () => withS3(io, options, signal, client => client.nowMs())
+  return withS3(io, options, signal, use, await byStoreClock(io, askStore, timed => momentText(at, "--at", timed)))
+}
+
+/** The store's clock at its last response, by which ages are shown; that of this machine if none told it. */
+export const nowOf = ({ clock }: CliIo, { answeredMs }: AdminClient): number => answeredMs ?? clock.wallMs()
 
 /** Runs with an admin client and closes it. */
 export async function withAdmin<T>(

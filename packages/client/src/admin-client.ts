@@ -1,5 +1,5 @@
 /** A client of the admin API: JSON or bytes in, JSON out, the token in a header. Failures like those of the S3 client. */
-import { parseHttpDate } from "@hayloft/base/text/dates.js"
+import { timeIn, timeOf } from "./answer-time.js"
 import { HttpCaller, type ServerAnswer } from "./http-caller.js"
 import { BrokenAnswer, briefCode, briefMessage, RemoteFailure } from "./remote.js"
 import type { Trust } from "./trust.js"
@@ -27,6 +27,7 @@ type Query = Readonly<Record<string, string | undefined>>
 export class AdminClient {
   readonly #caller: HttpCaller
   readonly #host: string
+  #answeredMs: number | undefined
 
   constructor(
     private readonly access: AdminAccess,
@@ -72,13 +73,16 @@ export class AdminClient {
     return this.#call(method, targetOf(path, query), bytes, type)
   }
 
+  /** The store's clock, to the second, at its last response that told it. */
+  get answeredMs(): number | undefined {
+    return this.#answeredMs
+  }
+
   /** The store's clock, to the second: what ends after some time ends by it. Throws `BrokenAnswer`. */
   async nowMs(): Promise<number> {
     const answer = await this.#send("GET", "/health/live", undefined)
     await answer.document()
-    const timeMs = parseHttpDate(String(answer.headers.date ?? ""))
-    if (timeMs === undefined) throw new BrokenAnswer("the response does not tell the store's time")
-    return timeMs
+    return timeOf(answer)
   }
 
   post(path: string, body: unknown): Promise<unknown> {
@@ -105,7 +109,7 @@ export class AdminClient {
     return text === "" ? undefined : parseAnswer(text)
   }
 
-  #send(
+  async #send(
     method: string,
     rawTarget: string,
     body: Uint8Array | undefined,
@@ -113,7 +117,9 @@ export class AdminClient {
   ): Promise<ServerAnswer> {
     const rawHeaders = ["host", this.#host, "authorization", `Bearer ${this.access.token}`]
     if (body !== undefined) rawHeaders.push("content-type", type, "content-length", String(body.length))
-    return this.#caller.call({ method, rawTarget, rawHeaders, body, signal: this.signal })
+    const answer = await this.#caller.call({ method, rawTarget, rawHeaders, body, signal: this.signal })
+    this.#answeredMs = timeIn(answer) ?? this.#answeredMs
+    return answer
   }
 }
 

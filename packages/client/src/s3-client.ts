@@ -1,10 +1,11 @@
 /**
  * A small S3 client for the commands on objects, the bench and the checks of the documents, against any store.
  *
- * Promises  Path style, Signature V4 for every request, `Content-MD5` for every body of bytes and every stream whose MD5
- *           is known, so that the stored bytes are the sent ones. Repeatable requests are retried after 500, 503 and
- *           broken connections, with `ATTEMPTS_MAX` attempts in total; each opens a streamed body again. A conditional
- *           write is not sent again after a broken connection: it may have succeeded, and would then contradict itself.
+ * Promises  Path style, Signature V4 for every request but that for the time, `Content-MD5` for every body of bytes and
+ *           every stream whose MD5 is known, so that the stored bytes are the sent ones. Repeatable requests are retried
+ *           after 500, 503 and broken connections, with `ATTEMPTS_MAX` attempts in total; each opens a streamed body
+ *           again. A conditional write is not sent again after a broken connection: it may have succeeded, and would then
+ *           contradict itself.
  * Failures  `RemoteFailure` with the store's own code, `Unreachable`, `BrokenAnswer`; an interrupted request fails with
  *           an `AbortError`, and one whose streamed body fails, with that body's error.
  * Keys      are text; their UTF-8 is percent-encoded byte for byte.
@@ -13,6 +14,7 @@ import { createHash } from "node:crypto"
 import { percentEncode } from "@hayloft/base/http/uri.js"
 import { onAbort } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { timeOf } from "./answer-time.js"
 import { HttpCaller, type ServerAnswer } from "./http-caller.js"
 import type { LeastRate } from "./least-rate.js"
 import { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
@@ -157,6 +159,15 @@ export class S3Client {
   presign(method: string, { bucket, key }: ObjectName, expiresSeconds: number, transform?: string): string {
     const query: HeaderFields = transform === undefined ? [] : [[TRANSFORM, transform]]
     return presignedUrl(this.access, { method, bucket, key, query }, expiresSeconds, this.clock.wallMs())
+  }
+
+  /** The store's clock, to the second, by a request of nobody: any response tells it. Throws `BrokenAnswer`. */
+  async nowMs(): Promise<number> {
+    const { signal } = this
+    const rawHeaders = ["host", this.#host]
+    const answer = await this.#caller.call({ method: "HEAD", rawTarget: "/", rawHeaders, body: undefined, signal })
+    await answer.document()
+    return timeOf(answer)
   }
 
   get #moment(): HeaderFields {

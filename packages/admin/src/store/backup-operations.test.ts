@@ -29,7 +29,7 @@ async function run(...answers: readonly Backup[]): Promise<{ readonly text: stri
   const calls: Calls = {
     given: unused,
     values: {},
-    nowMs: 0,
+    nowMs: unused,
     call,
     find: unused,
     print: unused,

@@ -129,7 +129,7 @@ export const JOB_OPERATIONS: readonly AdminOperation[] = [
         help: "state, progress, last error and throttle of each background job, and started jobs with rate and end",
         async run({ nowMs }, own) {
           const page = await own()
-          return { json: [...page.jobs, ...page.started], isEach: true, text: () => allJobsText(page, nowMs) }
+          return { json: [...page.jobs, ...page.started], isEach: true, text: () => allJobsText(page, nowMs()) }
         },
       },
     ],

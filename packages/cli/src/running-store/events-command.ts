@@ -10,7 +10,7 @@ import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
 import { withStore } from "../options.js"
 import { answerList, type OutputOptions } from "../output.js"
-import { pastMs } from "./past-time.js"
+import { byStoreClock, pastMs } from "./past-time.js"
 import { withAdmin, type StoreOptions } from "../stores.js"
 import { printable, tableText, timeText } from "../text.js"
 
@@ -49,8 +49,9 @@ async function events(io: CliIo, options: EventsOptions, signal: AbortSignal): P
   const max = /^[1-9]\d{0,6}$/.test(options.max) ? Number(options.max) : 0
   if (max === 0) throw new CliError("usage", "--max must be a number from 1 on")
   const { level, code, node } = options
-  const sinceMs = pastMs(options.since, "--since", io)?.toString()
-  const filter = { level, code, node, sinceMs }
+  const askStore = () => withAdmin(io, options, signal, client => client.nowMs())
+  const sinceMs = await byStoreClock(io, askStore, timed => pastMs(options.since, "--since", timed))
+  const filter = { level, code, node, sinceMs: sinceMs?.toString() }
   if (options.follow === true) return follow(io, options, filter, signal)
   const incomplete: string[] = []
   const found = await withAdmin(io, options, signal, async client => {

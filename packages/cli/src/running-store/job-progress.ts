@@ -4,6 +4,7 @@ import { progressText } from "@hayloft/base/text/progress-text.js"
 import type { AdminClient } from "@hayloft/client/index.js"
 import { checked } from "../checked.js"
 import type { CliIo } from "../io.js"
+import { nowOf } from "../stores.js"
 import { printable } from "../text.js"
 
 /** How long one request watches: less than what proxies and clients allow. */
@@ -37,7 +38,7 @@ export async function jobUntilEnd(
   }
   for (let revision: string | undefined; ;) {
     const job = await jobOf(client, id, revision)
-    draw(job.endedMs === undefined ? `${job.id}  ${printable(progressText(job, io.clock.wallMs()))}` : "")
+    draw(job.endedMs === undefined ? `${job.id}  ${printable(progressText(job, nowOf(io, client)))}` : "")
     if (printsEach && job.revision !== revision) await io.out(`${JSON.stringify(job)}\n`)
     if (job.endedMs !== undefined) return job
     revision = job.revision

@@ -13,9 +13,9 @@ import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
 import { jobUntilEnd } from "./job-progress.js"
 import { group, numberOf, withStore } from "../options.js"
-import { pastMs, type Timed } from "./past-time.js"
+import { byStoreClock, pastMs, type Timed } from "./past-time.js"
 import { answer, type OutputOptions } from "../output.js"
-import { withAdmin, type StoreOptions } from "../stores.js"
+import { nowOf, withAdmin, type StoreOptions } from "../stores.js"
 import { plural, printable, sizeText } from "../text.js"
 
 type Options = StoreOptions & OutputOptions
@@ -36,31 +36,27 @@ export class JobCommands {
     return withAdmin(this.io, this.options, this.signal, use)
   }
 
-  private get nowMs(): number {
-    return this.io.clock.wallMs()
-  }
-
   /** Shows each change until the job ends; exit code 1 if it fails. */
   async watch(id: string): Promise<void> {
-    const job = await this.with(client => this.untilEnd(client, id, this.options.json === true))
-    if (this.options.json !== true) await this.io.out(jobText(job, this.nowMs))
-    if (job.state === "failed") throw new CliError("failed", `job ${id} has failed: ${job.result ?? ""}`)
+    await this.with(async client => {
+      const job = await this.untilEnd(client, id, this.options.json === true)
+      if (this.options.json !== true) await this.io.out(jobText(job, nowOf(this.io, client)))
+      if (job.state === "failed") throw new CliError("failed", `job ${id} has failed: ${job.result ?? ""}`)
+    })
   }
 
   /** Counts, shows what was counted, asks, and starts. Ages of objects are by the store's clock. */
   async start(bucket: string, jobAt: (store: Timed) => JobRequest, options: BeginOptions): Promise<void> {
-    // A mistake is reported before the store is contacted.
-    jobAt(this.io)
+    const job = await byStoreClock(this.io, () => this.with(client => client.nowMs()), jobAt)
     await this.with(async client => {
-      const nowMs = await client.nowMs()
-      const job = jobAt({ clock: { wallMs: () => nowMs } })
       const path = `/v1/buckets/${encodeURIComponent(bucket)}/jobs`
       const begin = async (dryRun: boolean): Promise<StartedJobAnswer> =>
         checked(STARTED_JOB, await client.post(path, { dryRun, job }))
       if (options.yes !== true || options.dryRun === true) {
         const counted = await this.untilEnd(client, (await begin(true)).id, false)
         if (counted.state !== "done") throw new CliError("failed", counted.result ?? "it could not be counted")
-        if (options.dryRun === true) return answer(this.io, this.options, counted, jobText(counted, this.nowMs))
+        if (options.dryRun === true)
+          return answer(this.io, this.options, counted, jobText(counted, nowOf(this.io, client)))
         await confirm(this.io, options, planText(counted))
       }
       const started = await begin(false)
@@ -69,7 +65,7 @@ export class JobCommands {
         return answer(this.io, this.options, started, text)
       }
       const ended = await this.untilEnd(client, started.id, false)
-      await answer(this.io, this.options, ended, jobText(ended, this.nowMs))
+      await answer(this.io, this.options, ended, jobText(ended, nowOf(this.io, client)))
       if (ended.state !== "done") throw new CliError("failed", `job ${ended.id} has ${ended.state}`)
       if ((ended.counts?.failed ?? 0) > 0)
         throw new CliError("failed", `some objects failed; hayloft jobs show ${ended.id}`)

@@ -8,7 +8,7 @@ import type { CliIo } from "../io.js"
 import { jobUntilEnd } from "./job-progress.js"
 import { numberOf, withStore } from "../options.js"
 import { answer, type OutputOptions } from "../output.js"
-import type { StoreOptions } from "../stores.js"
+import { nowOf, type StoreOptions } from "../stores.js"
 
 export interface RowsJobOptions extends StoreOptions, OutputOptions {
   readonly rate?: string
@@ -36,7 +36,7 @@ export async function runRowsJob(
     return answer(io, options, started, text)
   }
   const ended = await jobUntilEnd(io, client, started.id, { printsEach: false, signal })
-  await answer(io, options, ended, jobText(ended, io.clock.wallMs()))
+  await answer(io, options, ended, jobText(ended, nowOf(io, client)))
   requireAgreement(ended)
 }
 

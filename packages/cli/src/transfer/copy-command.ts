@@ -6,9 +6,8 @@ import { basename, resolve } from "node:path"
 import type { S3Client } from "@hayloft/client/index.js"
 import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
-import { momentText } from "../running-store/moment-option.js"
 import { contains, folderPlace, parsePlace, targetKey, textOfPlace, type Place } from "../place.js"
-import { withS3, type StoreOptions } from "../stores.js"
+import { withS3At, type StoreOptions } from "../stores.js"
 import { placesBelow, targetBelow, TransferRun, type Target } from "./transfer-run.js"
 import { folderOf, Transfer, type Transferred, type TransferOptions } from "./transfer.js"
 
@@ -26,8 +25,7 @@ export async function copyCommand(
 ): Promise<void> {
   const [source, target] = [parsePlace(from), parsePlace(to)]
   requireStore(source, target, "cp")
-  const at = options.at === undefined ? undefined : momentText(options.at, "--at", io)
-  if (at !== undefined && (source.kind !== "remote" || target.kind === "remote"))
+  if (options.at !== undefined && (source.kind !== "remote" || target.kind === "remote"))
     throw new CliError("usage", "--at: copy from a store to files; hayloft bucket restore changes the bucket")
   const copy = async (client: S3Client): Promise<void> => {
     if (options.recursive === true) return copyTree(io, client, source, target, options)
@@ -39,7 +37,7 @@ export async function copyCommand(
     const run = new TransferRun(io, options, "copied")
     await run.tell(await copyTo(transfer, source, await targetOf(io, source, target)))
   }
-  await withS3(io, options, signal, copy, at)
+  await withS3At(io, options, signal, copy)
 }
 
 /** Throws unless one side is in the store. */

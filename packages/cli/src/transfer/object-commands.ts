@@ -9,10 +9,9 @@ import {
 } from "@hayloft/client/index.js"
 import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
-import { momentText } from "../running-store/moment-option.js"
 import { answer, type OutputOptions } from "../output.js"
 import { parseRemote, type RemotePlace } from "../place.js"
-import { withS3, type StoreOptions } from "../stores.js"
+import { withS3, withS3At, type StoreOptions } from "../stores.js"
 import { printable, timeText } from "../text.js"
 import { Transfer } from "./transfer.js"
 
@@ -34,8 +33,7 @@ export async function listCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const place = named === ALL_BUCKETS ? undefined : named
-  const at = options.at === undefined ? undefined : momentText(options.at, "--at", io)
-  if (place === undefined && at !== undefined) throw new CliError("usage", "--at: name a bucket, s3://BUCKET")
+  if (place === undefined && options.at !== undefined) throw new CliError("usage", "--at: name a bucket, s3://BUCKET")
   const list = async (client: S3Client): Promise<void> => {
     if (place === undefined) return listBuckets(io, client, options)
     const { bucket, key } = parseRemote(place)
@@ -56,7 +54,7 @@ export async function listCommand(
     if (shown === 0 && key !== "")
       throw new CliError("notFound", `nothing in ${bucket} begins with "${printable(key)}"`)
   }
-  await withS3(io, options, signal, list, at)
+  await withS3At(io, options, signal, list)
 }
 
 const keyLine = ({ key, sizeBytes, lastModifiedMs }: ListedKey): string =>
@@ -205,7 +203,7 @@ export async function catCommand(
     const transfer = new Transfer(io, client, {}, undefined)
     for (const each of sources) await transfer.fetchToOutput(each, { range, versionId, transform })
   }
-  await withS3(io, options, signal, fetch, at === undefined ? undefined : momentText(at, "--at", io))
+  await withS3At(io, options, signal, fetch)
 }
 
 /** Makes an object of the bytes of others, which are not copied. */

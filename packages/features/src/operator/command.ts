@@ -69,7 +69,8 @@ export interface Calls {
   readonly given: Given
   /** The values that were read from what was typed. */
   readonly values: Values
-  readonly nowMs: number
+  /** The store's clock at its last response. */
+  readonly nowMs: () => number
   /** `more`: in addition to what was typed, or in place of it. */
   readonly call: <Answer>(operation: Answering<Answer>, more?: Values) => Promise<Answer>
   /** Returns undefined if the store does not have what the operation is about. */
@@ -152,7 +153,7 @@ export function commandOf<Answer>(operation: Answering<Answer>, definition: Comm
       return {
         json: json !== undefined ? json(answer, given) : isEach ? itemsOf(answer, list) : answer,
         isEach,
-        text: () => text?.(answer, given, nowMs) ?? "",
+        text: () => text?.(answer, given, nowMs()) ?? "",
         failure: failure?.(answer, given),
       }
     },
