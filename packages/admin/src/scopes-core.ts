@@ -1,16 +1,16 @@
 /** Scopes: which operations of the admin API a token may use. Pure. */
-import { must } from "@hayloft/base/assert.js"
+import type { ChangeScope } from "@hayloft/features/operator/index.js"
 import type { TokenScope } from "@hayloft/engine/format/accounts/admin-token.js"
 import type { AdminOperation } from "./operation.js"
 
-type Scoped = Pick<AdminOperation, "path" | "method" | "isRead">
-type ChangeScope = Exclude<TokenScope, "read">
+type Scoped = Pick<AdminOperation, "path" | "method" | "isRead" | "scope">
 
-/** By the first segment of the path after `/v1/`: what it takes to change something there. */
+/**
+ * By the first segment of the path after `/v1/`: what it takes to change something there, unless the operation says more.
+ * In other areas it takes `all`: a mistake there would make data unreadable for ever, or open to others.
+ */
 const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
-  ["buckets", "buckets"],
-  ["denials", "buckets"],
-  ["queues", "buckets"],
+  ...["buckets", "denials"].map(area => [area, "buckets"] as const),
   ...["accounts", "keys", "policy", "ldap"].map(area => [area, "identities"] as const),
   ...[
     "status",
@@ -25,35 +25,13 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
     "orphans",
     "pending",
     "simulations",
-    "hot-copies",
+    "trace",
+    "traffic",
+    "events",
   ].map(area => [area, "devices"] as const),
-  ...["trace", "traffic", "events"].map(area => [area, "devices"] as const),
-  // The same scope as for clients, below /coord/.
-  ["coordination", "all"],
-  // The output of a module is served in the place of an object.
-  ["transforms", "all"],
-  // Which other stores there are is in a file of the operator.
-  ["remotes", "all"],
-  // A mistake in these areas would make data unreadable for ever, or open to others.
-  ...["kms", "master-key", "erasures", "cluster", "reconciliation", "tokens", "audit"].map(
-    area => [area, "all"] as const,
-  ),
 ])
 
-/** Nothing brings back what these operations remove. */
-const ERASE = /\/(?:erase|undelete\/purge)$/
-/** A policy opens a bucket to others, and a lifecycle rule removes its objects. */
-const SETTINGS = /^\/v1\/buckets\/[^/]+\/settings\//
-/** Jobs on objects, and inventories, act as the root user of the bucket's owner, and links as any key. */
-const AS_OTHERS = /^\/v1\/buckets\/[^/]+\/(?:jobs|share|inventory)$/
-/** Fills the bucket of another store, with the operator's key of it, and removes objects there. */
-const ELSEWHERE = /^\/v1\/buckets\/[^/]+\/copies\//
-
-function scopeOf({ path, method }: Pick<AdminOperation, "path" | "method">): ChangeScope {
-  const scope = must(OF_AREA.get(path.split("/")[2] ?? ""), "each operation has a scope")
-  const takesAll = method !== "GET" && [ERASE, SETTINGS, AS_OTHERS, ELSEWHERE].some(pattern => pattern.test(path))
-  return takesAll ? "all" : scope
-}
+const scopeOf = ({ path, scope }: Scoped): ChangeScope => scope ?? OF_AREA.get(path.split("/")[2] ?? "") ?? "all"
 
 /** The scopes of which one is enough: `read` allows all that changes nothing, but not to list tokens. */
 export function scopesFor(operation: Scoped): readonly TokenScope[] {

@@ -13,6 +13,7 @@ export const ERASURE_OPERATIONS: readonly AdminOperation[] = [
   operation("eraseBucket", "POST /v1/buckets/{bucket}/erase", {
     summary:
       "Destroys the key of a bucket whose objects are all encrypted: nothing opens them any more. Their rows and bytes are removed in the background.",
+    scope: "all",
     request: schema.ERASE_BUCKET,
     status: 202,
     answer: schema.ERASURE_STATE,

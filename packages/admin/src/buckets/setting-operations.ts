@@ -141,6 +141,7 @@ export const SETTING_OPERATIONS: readonly AdminOperation[] = [
   operation("setBucketSetting", `PUT ${ONE}`, {
     request: SET_SETTING,
     summary: "Replaces a setting of a bucket. What S3 would refuse is refused, with the reason.",
+    scope: "all",
     bodyBytesMax: SETTING_BYTES_MAX,
     answer: BUCKET_SETTING,
     permission: permissionOf("PUT"),
@@ -170,6 +171,7 @@ export const SETTING_OPERATIONS: readonly AdminOperation[] = [
   }),
   action("removeBucketSetting", `DELETE ${ONE}`, {
     summary: "Removes a setting of a bucket, as far as S3 can.",
+    scope: "all",
     permission: permissionOf("DELETE"),
     async run(services, input) {
       const setting = input.segment("setting")

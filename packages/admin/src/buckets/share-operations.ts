@@ -56,6 +56,7 @@ export const SHARE_OPERATIONS: readonly AdminOperation[] = [
   operation("shareObject", "POST /v1/buckets/{bucket}/share", {
     request: SHARE,
     summary: "Makes a presigned link, by which anybody may read or write one object until it expires.",
+    scope: "all",
     status: 201,
     answer: SHARED,
     async permission({ buckets }, { segment, body }) {

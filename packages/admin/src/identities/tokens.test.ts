@@ -79,7 +79,10 @@ test("a token may do what its scopes say, and nothing else, for every operation"
     "POST /v1/tokens",
     "GET /v1/tokens",
     "POST /v1/buckets/{bucket}/erase",
+    "POST /v1/buckets/{bucket}/share",
     "POST /v1/buckets/{bucket}/undelete/purge",
+    "PUT /v1/buckets/{bucket}/settings/{setting}",
+    "DELETE /v1/buckets/{bucket}/settings/{setting}",
     "POST /v1/master-key/rotate",
   ]) {
     assert.ok(

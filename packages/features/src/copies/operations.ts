@@ -96,6 +96,7 @@ const changing = (
 ): Operation =>
   operation(id, `POST ${PATH}/${word}`, {
     summary,
+    scope: "all",
     answer: COPIES,
     async run(services, input) {
       await change(copiesOf(services), await bucketIn(services, input))
@@ -147,6 +148,7 @@ const OPERATIONS: readonly Operation[] = [
   operation("fillCopies", `POST ${PATH}/fill`, {
     request: FILL_COPIES,
     summary: "Compares all objects of a bucket with its target, and sends those that differ.",
+    scope: "all",
     answer: COPIES,
     async run(services, input) {
       const { remove = false } = parseBody(FILL_COPIES, input.body ?? {})

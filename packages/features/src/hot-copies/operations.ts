@@ -75,6 +75,7 @@ export const HOT_COPIES_OPERATOR = {
   operations: [
     operation("getHotCopies", "GET /v1/hot-copies", {
       summary: "Returns what this node keeps copies of because it is read often, the hottest objects first.",
+      scope: "devices",
       parameters: PAGE_PARAMETERS.filter(({ name }) => name === "max"),
       answer: HOT_COPIES,
       run: (services, { query }) => hotCopies(services, pageSize(query)),

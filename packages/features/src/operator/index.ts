@@ -40,6 +40,7 @@ export {
   type Operation,
   type OperationInput,
   type RequiredAction,
+  type ChangeScope,
 } from "./operation.js"
 export type { BucketSetting, OperatorPart, ProductFeature, SettingCommands, ShownSetting } from "./part.js"
 export { actionOf, actionsOf, onBucket } from "./permissions.js"

@@ -7,6 +7,7 @@ import { z } from "zod"
 import type { KnownAccessKey } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { AccountId } from "@hayloft/base/ids.js"
+import type { TokenScope } from "@hayloft/engine/format/accounts/admin-token.js"
 import type { JobStarter } from "@hayloft/engine/format/job-record.js"
 import { commandOf, type Answering, type OperatorCommand, type CommandOf } from "./command.js"
 import type { OperatorServices } from "./services.js"
@@ -46,6 +47,9 @@ export interface RequiredAction {
   readonly conditions?: ReadonlyMap<string, string | readonly string[]>
 }
 
+/** Scopes that allow changes: `read` is apart, and is enough for all that changes nothing. */
+export type ChangeScope = Exclude<TokenScope, "read">
+
 const METHODS = ["GET", "POST", "PUT", "DELETE"] as const
 type Method = (typeof METHODS)[number]
 
@@ -55,6 +59,11 @@ export interface Operation<Services = OperatorServices> {
   /** `/v1/devices/{device}/drain`: a segment in braces matches any text, and has the name of what it identifies. */
   readonly path: string
   readonly summary: string
+  /**
+   * The scope of tokens that may use it beside `all`; by default that of the core for the first segment of its path, and
+   * `all` if it has none. `all`: it removes what nothing brings back, acts as others, or sends data elsewhere.
+   */
+  readonly scope?: ChangeScope
   readonly parameters: readonly { readonly name: string; readonly description: string }[]
   readonly request: z.ZodType | undefined
   /** The media type of its body, if that is bytes and not JSON; `request` is then undefined. */

@@ -166,6 +166,7 @@ const pauseIn = (given: Given): Queue["pause"] =>
 
 const LIST_QUEUES = operation("listQueues", "GET /v1/queues", {
   summary: "Lists queues of all accounts, with what they hold.",
+  scope: "buckets",
   parameters: [{ name: "account", description: "only those of this account" }, ...PAGE_PARAMETERS],
   mayNeedOwnAction: true,
   permission: async (services, { query }) => {
@@ -188,6 +189,7 @@ const LIST_QUEUES = operation("listQueues", "GET /v1/queues", {
 
 const PEEK_QUEUE = operation("peekQueue", `GET ${PATH}/messages`, {
   summary: `Returns the oldest ${PEEKED} messages of a queue that are due. They are not delivered.`,
+  scope: "buckets",
   permission: onQueue("ReceiveMessage"),
   async run(services, input): Promise<z.output<typeof MESSAGES>> {
     const name = named(services, input)
@@ -230,6 +232,7 @@ async function senderIn({ accounts }: OperatorServices, account: AccountId, call
 
 const SEND_MESSAGE = operation("sendMessage", `POST ${PATH}/messages`, {
   summary: "Adds a message to a queue that is there. The body is that of the message.",
+  scope: "buckets",
   parameters: [{ name: "delaySeconds", description: "before it is due; absent: as the queue has it" }],
   bytesType: "text/plain",
   bodyBytesMax: QUEUE_LIMITS.contentBytesMax,
@@ -272,6 +275,7 @@ const SEND_MESSAGE = operation("sendMessage", `POST ${PATH}/messages`, {
 
 const GET_QUEUE = operation("getQueue", `GET ${PATH}`, {
   summary: "Returns one queue, with what it holds.",
+  scope: "buckets",
   permission: onQueue("GetQueueAttributes"),
   async run(services, input) {
     const name = named(services, input)
@@ -293,6 +297,7 @@ const GET_QUEUE = operation("getQueue", `GET ${PATH}`, {
 
 const CREATE_QUEUE = operation("createQueue", "POST /v1/queues", {
   summary: "Makes a queue, unless it is there.",
+  scope: "buckets",
   request: NEW_QUEUE,
   permission: (services, { body }) => {
     const { name, account } = parseBody(NEW_QUEUE, body)
@@ -321,6 +326,7 @@ const CREATE_QUEUE = operation("createQueue", "POST /v1/queues", {
 
 const SET_QUEUE = operation("setQueue", `POST ${PATH}`, {
   summary: "Changes settings of a queue, or pauses it.",
+  scope: "buckets",
   request: QUEUE_CHANGE,
   permission: onQueue("SetQueueAttributes"),
   async run(services, input) {
@@ -364,6 +370,7 @@ const SET_QUEUE = operation("setQueue", `POST ${PATH}`, {
 
 const PURGE_QUEUE = action("purgeQueue", `POST ${PATH}/purge`, {
   summary: "Removes all messages of a queue, those in flight too.",
+  scope: "buckets",
   permission: onQueue("PurgeQueue"),
   run: (services, input) => QUEUE_SERVICE.of(services.core).empty(named(services, input)),
   commands: [
@@ -379,6 +386,7 @@ const PURGE_QUEUE = action("purgeQueue", `POST ${PATH}/purge`, {
 
 const DELETE_QUEUE = action("deleteQueue", `DELETE ${PATH}`, {
   summary: "Deletes a queue with all of its messages.",
+  scope: "buckets",
   permission: onQueue("DeleteQueue"),
   run: (services, input) => QUEUE_SERVICE.of(services.core).remove(named(services, input)),
   commands: [

@@ -272,6 +272,7 @@ const OPERATIONS = [
   RESTORE_PREFIX,
   operation("purgeDeleted", `POST ${PATH}/purge`, {
     summary: "Removes some thousand objects that are kept of a key, or of all keys with a prefix, before their time.",
+    scope: "all",
     request: schema.PURGE_DELETED,
     answer: schema.PURGED,
     run: (services, { segment, body }) => purged(services, segment("bucket"), body),

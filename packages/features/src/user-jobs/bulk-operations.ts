@@ -17,6 +17,7 @@ const START_JOB = z
 
 export const START_BULK_JOB: Operation = operation("startJob", "POST /v1/buckets/{bucket}/jobs", {
   summary: "Starts a job on many objects of a bucket; with dryRun it only counts them.",
+  scope: "all",
   request: START_JOB,
   mayPlan: true,
   bodyBytesMax: JOB_LIMITS.requestBytesMax,

@@ -32,6 +32,7 @@ function targetIn(given: Given): Values {
 export const INVENTORY_OPERATIONS: readonly Operation[] = [
   operation("startInventory", "POST /v1/buckets/{bucket}/inventory", {
     summary: "Starts a job that writes a table of the objects, or versions, of a bucket as an object.",
+    scope: "all",
     request: START_INVENTORY,
     status: 202,
     answer: STARTED_JOB,
