@@ -350,6 +350,12 @@ test("containers are listed as text, JSON and XML", async () => {
   assert.deepEqual(await lines("reverse=on&limit=2"), ["é", "d/x/1"])
   assert.deepEqual(await lines("reverse=on&marker=d&end_marker=b/1"), ["c", "b/2"])
   assert.deepEqual(await lines("reverse=true&delimiter=/"), ["é", "d/", "c", "b/", "a"])
+  // A pseudo-directory is shown if it has an object between the markers.
+  assert.deepEqual(await lines("marker=b/1&delimiter=/"), ["b/", "c", "d/", "é"])
+  assert.deepEqual(await lines("end_marker=d/x/1&delimiter=/"), ["a", "b/", "c"])
+  assert.deepEqual(await lines("end_marker=d/x/2&delimiter=/"), ["a", "b/", "c", "d/"])
+  assert.deepEqual(await lines("marker=b/1&end_marker=b/2&delimiter=/"), [])
+  assert.deepEqual(await lines("reverse=true&marker=d/x/1&delimiter=/"), ["c", "b/", "a"])
 })
 
 test("an account lists its containers, and sums up what they hold", async () => {

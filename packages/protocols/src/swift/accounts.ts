@@ -16,7 +16,7 @@ import { changedLimits, quotaChangeIn, quotaFields, withoutQuota } from "./middl
 import { emptyAnswer, timestampOf } from "./answers.js"
 import { chosenQuotes, etagQuotesField, etagQuotesIn } from "./middleware/etag-quoter-core.js"
 import { entriesOf, headAnswer, listingAnswer } from "./listings.js"
-import { boundsOf, parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
+import { boundsOf, parseListing, subdirOf, type ContainerEntry, type ListingRequest } from "./listing-core.js"
 import { ACCOUNT_METADATA, changedMetadata, metadataFields, metadataIn } from "./metadata-core.js"
 import { changedSetters, shownMetadata } from "./middleware/setters-core.js"
 import { DEFAULT_POLICY, POLICIES } from "./middleware/policy-core.js"
@@ -255,12 +255,6 @@ function sumFields(prefix: string, usages: readonly Pick<BucketUsage, "objects" 
     [`${prefix}Object-Count`, sum("objects")],
     [`${prefix}Bytes-Used`, sum("bytes")],
   ]
-}
-
-/** The common prefix that stands for a name; undefined: the name stands for itself. */
-function subdirOf(name: string, { prefix, delimiter }: ListingRequest): string | undefined {
-  const at = delimiter === "" ? -1 : name.indexOf(delimiter, prefix.length)
-  return at < 0 ? undefined : name.slice(0, at + delimiter.length)
 }
 
 /** Containers, and the common prefixes that stand for some. */

@@ -34,7 +34,14 @@ import { containerState } from "./audited-states-core.js"
 import { archiveFields } from "./middleware/archive-core.js"
 import { changeIn, type ContainerChange } from "./container-changes-core.js"
 import { etagQuotesField } from "./middleware/etag-quoter-core.js"
-import { boundsOf, parseListing, versionListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
+import {
+  boundsOf,
+  parseListing,
+  subdirOf,
+  versionListing,
+  type ListingRequest,
+  type ObjectEntry,
+} from "./listing-core.js"
 import { entriesOf, headAnswer, listingAnswer } from "./listings.js"
 import { CONTAINER_METADATA, metadataFields } from "./metadata-core.js"
 import { listedLink } from "./middleware/pointers-core.js"
@@ -331,6 +338,17 @@ async function* markerOf(
   if (first?.kind === "object" && first.object.key === name) yield objectEntry(first.object)
 }
 
+/** Returns true if the names with the prefix have one between the bounds. */
+async function isBetween(
+  { services, bucket }: Pick<BucketCall, "services" | "bucket">,
+  prefix: string,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<boolean> {
+  const { entries } = await services.objects.list({ bucket, prefix, delimiter: "", after: from, max: 1 })
+  const [first] = entries
+  return first?.kind === "object" && (to === "" || first.object.key < to)
+}
+
 /** In pages: no query of the metadata reads more than `PAGE_ENTRIES`. */
 export async function* objectEntries(
   { services, bucket }: BucketCall,
@@ -338,6 +356,10 @@ export async function* objectEntries(
 ): AsyncGenerator<ObjectEntry> {
   const { prefix, delimiter, isPath } = listing
   const { from, to, max } = boundsOf(listing, PAGE_ENTRIES)
+  // The pages begin behind the pseudo-directory that the marker is in.
+  const around = isPath || !from.startsWith(prefix) ? undefined : subdirOf(from, listing)
+  if (around !== undefined && around !== from && (await isBetween({ services, bucket }, around, { from, to })))
+    yield { kind: "subdir", name: around }
   const pages = walkPages(from, next =>
     services.objects.list({ bucket, prefix, delimiter, after: next, max, withTypes: true }),
   )
@@ -345,6 +367,13 @@ export async function* objectEntries(
     for (const entry of page.entries) {
       const name = entry.kind === "prefix" ? entry.prefix : entry.object.key
       if (to !== "" && name >= to) return
+      // The last pseudo-directory before the bound may have all of its objects behind that.
+      if (
+        entry.kind === "prefix" &&
+        to.startsWith(name) &&
+        !(await isBetween({ services, bucket }, name, { from, to }))
+      )
+        return
       if (!isPath) yield entry.kind === "prefix" ? { kind: "subdir", name } : objectEntry(entry.object)
       else if (entry.kind === "prefix") yield* markerOf({ services, bucket }, name)
       // The marker of the directory itself is not in it.

@@ -189,3 +189,9 @@ export const boundsOf = ({ marker, endMarker, limit, isReverse }: ListingRequest
   isReverse
     ? { from: endMarker, to: marker, max: pageMax }
     : { from: marker, to: endMarker, max: Math.min(pageMax, limit) }
+
+/** The common prefix that stands for a name; undefined: the name stands for itself. */
+export function subdirOf(name: string, { prefix, delimiter }: ListingRequest): string | undefined {
+  const at = delimiter === "" ? -1 : name.indexOf(delimiter, prefix.length)
+  return at < 0 ? undefined : name.slice(0, at + delimiter.length)
+}
