@@ -18,6 +18,7 @@ import {
   needsFreeze,
   partsAfter,
   unsealUpload,
+  type Completion,
   type FrozenParts,
   type UploadAddress,
 } from "./commands/multipart-commands-core.js"
@@ -115,15 +116,20 @@ export const hasStale = query("HasStale", (view, address: UploadAddress): boolea
 
 /**
  * Drops what a completion that has failed has left of shared bytes: an open upload would keep the bytes to which its segments
- * refer. Its parts stay. Returns whether there was something. Throws `conflict` while the upload is being completed.
+ * refer. Its parts stay. `unseal` ends the seal that this takes. Returns whether there was something. Throws `conflict` while
+ * the upload is being completed.
  */
-export async function dropSegments(metadata: Rows, address: UploadAddress): Promise<boolean> {
+export async function dropSegments(
+  metadata: Rows,
+  address: UploadAddress,
+  unseal: (completion: Completion) => Promise<void> = completion => metadata.run(unsealUpload(address, completion)),
+): Promise<boolean> {
   if (!(await metadata.ask(hasStale(address)))) return false
   const completion = await metadata.run(freezeUpload(address, metadata.incarnations.own, false))
   try {
     while (await metadata.run(dropStale(address, completion)));
   } finally {
-    await metadata.run(unsealUpload(address, completion)).catch(() => undefined)
+    await unseal(completion).catch(() => undefined)
   }
   return true
 }

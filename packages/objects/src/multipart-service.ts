@@ -37,6 +37,7 @@ import type {
   StoredChecksum,
 } from "./contract.js"
 import { abort, bytesOfAllParts, dropSegments } from "./ended-upload.js"
+import { LeftSeals } from "./left-seals.js"
 import type { Encryption } from "./bodies/encryption.js"
 import { refuseEncryption, shownEncryptionOf } from "./bodies/encryption-core.js"
 import { dropStale } from "./commands/block-digests-core.js"
@@ -55,7 +56,6 @@ import {
   putSegment,
   requireUpload,
   sealUpload,
-  unsealUpload,
   type CompleteUpload,
   type Completion,
   type UploadAddress,
@@ -146,6 +146,7 @@ export class MultipartService implements Multipart {
   private readonly encryption: Encryption
   /** Completions in progress: a second one of the same upload waits for the first. */
   private readonly completing = new Map<MultipartId, Promise<unknown>>()
+  private readonly leftSeals: LeftSeals
 
   constructor(
     private readonly seams: MultipartSeams,
@@ -157,10 +158,12 @@ export class MultipartService implements Multipart {
   ) {
     this.encryption = objects.encryption
     this.random = random.fork("multipart")
+    this.leftSeals = new LeftSeals(metadata, (multipartId, run) => this.alone({ multipartId }, run))
   }
 
   async create(request: CreateMultipartRequest): Promise<MultipartInfo> {
     const { bucket, key, checksum, initiator, lock, storageClass = "STANDARD" } = request
+    this.leftSeals.retry()
     refuseEncryption(bucket, request.encryption)
     await useClass(this.ingest.classes, storageClass)
     const multipartId = multipartIdOf(this.seams.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
@@ -180,6 +183,7 @@ export class MultipartService implements Multipart {
   }
 
   private async open(target: MultipartTarget): Promise<UploadRecord> {
+    this.leftSeals.retry()
     return this.metadata.ask(openUpload(addressOf(target)))
   }
 
@@ -272,6 +276,7 @@ export class MultipartService implements Multipart {
   }
 
   async complete(request: CompleteRequest): Promise<PutResult> {
+    this.leftSeals.retry()
     await this.ingest.expiring.prepare(request.bucket.id, request.expiresAtSeconds)
     return this.alone(request, () => this.completeOnce(request))
   }
@@ -296,7 +301,10 @@ export class MultipartService implements Multipart {
   }
 
   /** Runs while no other completion of the upload does. */
-  private async alone<Result>({ multipartId }: CompleteRequest, run: () => Promise<Result>): Promise<Result> {
+  private async alone<Result>(
+    { multipartId }: Pick<CompleteRequest, "multipartId">,
+    run: () => Promise<Result>,
+  ): Promise<Result> {
     while (this.completing.has(multipartId)) await this.completing.get(multipartId)?.catch(() => undefined)
     const completing = run()
     this.completing.set(multipartId, completing)
@@ -335,14 +343,15 @@ export class MultipartService implements Multipart {
     const count = (request.sources ?? request.parts).length
     if (count === 0 || count > PARTS_MAX) throw fail("malformedXml")
     const completion: Completion = { incarnation: this.metadata.incarnations.own, token }
-    // Its parts may have been encrypted since it was read.
-    const { upload: sealed, isStale } = await this.metadata.run(sealUpload(address, completion))
     try {
+      // Its parts may have been encrypted since it was read. If this is not acknowledged, it may be sealed all the same.
+      const { upload: sealed, isStale } = await this.metadata.run(sealUpload(address, completion))
       for (let isMore = isStale; isMore;) isMore = await this.metadata.run(dropStale(address, completion))
       return await complete(sealed, completion)
     } catch (error) {
-      await this.metadata.run(unsealUpload(address, completion)).catch(() => undefined)
-      await dropSegments(this.metadata, address).catch(() => undefined)
+      await this.leftSeals.unseal(address, completion)
+      const unseal = (own: Completion) => this.leftSeals.unseal(address, own)
+      await dropSegments(this.metadata, address, unseal).catch(() => undefined)
       throw error
     }
   }
