@@ -109,6 +109,25 @@ test("a token may do what its scopes say, and nothing else, for every operation"
   assert.ok(by("devices all").some(line => line.startsWith("POST /v1/devices:")))
 })
 
+test("a token of buckets ends undelete from then on, and neither removes what is kept nor changes other settings", async () => {
+  const { json, store } = world()
+  const { value } = await json("POST", "/v1/tokens", { body: { name: "portal", scopes: ["buckets"] } })
+  await json("POST", "/v1/buckets", { body: { name: "photos" } })
+  const { token } = CREATED_ADMIN_TOKEN.parse(value)
+  const asked = async (method: "POST" | "PUT" | "DELETE", path: string, body?: unknown) =>
+    (await json(method, `/v1/buckets/photos/${path}`, { token, ...(body !== undefined && { body }) })).status
+  assert.equal(await asked("POST", "undelete", { days: 1 }), 200)
+  assert.equal(await asked("DELETE", "undelete"), 204)
+  const done = store.touched.length
+  assert.equal(await asked("POST", "undelete/purge", { prefix: "" }), 403)
+  // The request covers policies and lifecycle rules.
+  for (const setting of ["policy", "lifecycle", "undelete", "quota"]) {
+    assert.equal(await asked("PUT", `settings/${setting}`, { value: { days: 1 } }), 403)
+    assert.equal(await asked("DELETE", `settings/${setting}`), 403)
+  }
+  assert.equal(store.touched.length, done)
+})
+
 test("metrics off loopback need a token that may read", async () => {
   const { json, send } = world(false)
   for (const [scope, status] of [

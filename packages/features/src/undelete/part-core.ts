@@ -20,14 +20,19 @@ const DAY_MS = 86_400_000
 export class UndeletePart implements ObjectChangePart {
   private objects = 0
   private bytes = 0
-  /** For how long what is undeleted was to be kept: as long as what it replaces, also where nothing else is kept any more. */
+  /**
+   * For how long what is undeleted was to be kept: what it replaces stays as long at least, so that two restores after a change
+   * of the bucket's days shorten nothing.
+   */
   private undeletedForMs: number | undefined
 
   constructor(private readonly change: ChangedObject) {}
 
   private get forMs(): number | undefined {
     const { bucket } = this.change
-    return (bucket && keepsForMs(bucket)) ?? this.undeletedForMs
+    const ofBucket = bucket && keepsForMs(bucket)
+    if (ofBucket === undefined || this.undeletedForMs === undefined) return ofBucket ?? this.undeletedForMs
+    return Math.max(ofBucket, this.undeletedForMs)
   }
 
   /** The details are in the record of what is kept: their row changes only with the object's. */

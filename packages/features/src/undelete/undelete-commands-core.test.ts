@@ -103,6 +103,22 @@ test("what a restore replaces is kept, also after undelete was turned off or ver
   }
 })
 
+test("fewer days shorten nothing that is kept, nor do two restores that take turns", async () => {
+  const scene = await keepingBucket(30)
+  const { bucketId, metadata } = scene
+  await scene.put(1)
+  await scene.put(2)
+  const [first] = await scene.list()
+  await metadata.run(setUndelete({ bucketId, days: 1 }))
+  assert.deepEqual(await scene.list(), [first])
+  for (let turn = 0; turn < 2; turn += 1) {
+    assert.equal(await scene.restore({ over: true }), "restored")
+    const [item, ...others] = await scene.list()
+    const { deletedMs, untilMs } = must(item, "what was replaced is kept")
+    assert.deepEqual([untilMs - deletedMs, others.length], [30 * DAY_MS, 0])
+  }
+})
+
 test("where the wall clock lags behind the store's, what is taken stays for its days all the same", async () => {
   const { bucketId, metadata, ...scene } = await keepingBucket()
   const clockMs = 1_800_000_000_000
