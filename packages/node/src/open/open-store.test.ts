@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { parseAccessKeyId, parseUploadId } from "@hayloft/base/ids.js"
+import { parseAccessKeyId, parseUploadId, type DeviceId } from "@hayloft/base/ids.js"
 import { BLOCK_BYTES_DEFAULT, MIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { CALL_LIMITS, queuedDisk, readRecordFile, replaceRecordFile, Stalls } from "@hayloft/engine/device/index.js"
@@ -233,6 +233,39 @@ test("an old image of a device lacks later changes, and is no metadata replica u
   assert.match(store.notes.join(), /lacks changes that the others have/)
   const b = store.record.devices[1]?.id
   assert.ok(store.record.tablets.every(({ replicas }) => replicas.every(({ id }) => id !== b)))
+})
+
+test("older images of all devices with metadata beside a newer device are refused: nothing goes back silently", async () => {
+  const machine = new StartMachine()
+  const four = withFolders("/a", "/b", "/c", "/d")
+  await machine.start(four)
+  const earlier = machine.copy()
+  const { record } = await machine.start(four)
+  const holders = record.tablets.flatMap(({ replicas }) => replicas.map(({ id }) => id))
+  const folderOf = (id: DeviceId) => record.devices.find(device => device.id === id)?.pathHint ?? assert.fail(id)
+  const older = holders.map(folderOf)
+  const newer = record.devices.map(({ id }) => folderOf(id)).filter(folder => !older.includes(folder))
+  assert.deepEqual([older, newer], [["/a", "/b", "/c"], ["/d"]])
+  const [old, current] = [earlier.disk.boot(), machine.disk.boot()]
+  const putBack = async (folder: string) => {
+    for (const name of ["superblock", "control", "control.second"]) {
+      const bytes = (await readRecordFile(old, `${folder}/${name}`)) ?? assert.fail(name)
+      await replaceRecordFile(current, `${folder}/${name}`, bytes)
+    }
+  }
+  await putBack("/a")
+  await putBack("/b")
+  assert.equal(statesOf(await machine.copy().start(four)), "/a rebuilding, /b rebuilding, /c active, /d active")
+  await putBack("/c")
+  const refused = (error: unknown): boolean =>
+    isFailure(error, "foreignFolder") && /^\/a, \/b, \/c: older than \/d, .* start without \/d/.test(error.message)
+  await assert.rejects(machine.copy().start(four), refused)
+  await assert.rejects(machine.start(four), refused, "also again")
+  assert.equal(
+    statesOf(await machine.start(withFolders("/a", "/b", "/c"))),
+    "/a active, /b active, /c active, /d offline",
+    "the operator may go back",
+  )
 })
 
 test("a device without space for the record is healthy, and gets it at the next start", async () => {

@@ -12,14 +12,17 @@
  * Leaves     alone a folder with the remains of a device whose superblock is gone, a folder that is no longer
  *            part of the store, and an empty folder that was a mount point and is no longer one: a disk is not
  *            mounted.
- * Refuses    everything else, in one line with the command that resolves it.
+ * Refuses    everything else, in one line with the command that resolves it; also if a newer device shows that all metadata
+ *            replicas are older images.
  */
 import { asFailure, fail, sentenceOf, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { tolerance } from "@hayloft/base/policy.js"
+import { timeText } from "@hayloft/base/text/report-text.js"
 import {
   absentees,
   isVoting,
+  lastOpened,
   mayOpen,
   newestControlRecord,
   type ControlChoice,
@@ -92,6 +95,7 @@ export function planStart(inspections: readonly FolderInspection[]): StartPlan {
     return entry !== undefined && isVoting(entry) === voting
   }
   const present = devices.filter(folder => isIn(folder, true))
+  checkMetadataIsCurrent(record, present, devices)
   return {
     kind: "known",
     record,
@@ -123,6 +127,30 @@ function laggingIn(record: ControlRecord, present: readonly DeviceFolder[]): rea
   const current = new Set(present.filter(folder => !isLagging(folder)).map(({ superblock }) => superblock.deviceId))
   if (!record.tablets.every(({ replicas }) => replicas.some(({ id }) => current.has(id)))) return []
   return present.filter(isLagging).map(({ superblock }) => superblock.deviceId)
+}
+
+/**
+ * A start that has opened the store began its incarnation on every device with a metadata replica before. If none of these
+ * has it, all of them are older images: the store would silently go back to their time, and remove what newer devices have.
+ */
+function checkMetadataIsCurrent(
+  record: ControlRecord,
+  present: readonly DeviceFolder[],
+  all: readonly DeviceFolder[],
+): void {
+  const last = lastOpened(record.starts)
+  if (last === undefined) return
+  const isOlder = ({ superblock }: DeviceFolder): boolean => superblock.incarnation < last.incarnation
+  for (const { replicas } of record.tablets) {
+    const holders = present.filter(({ superblock }) => replicas.some(({ id }) => id === superblock.deviceId))
+    if (!holders.every(isOlder)) continue
+    const newer = all.filter(folder => !isOlder(folder)).map(({ path }) => path)
+    throw olderImages(
+      all.filter(isOlder).map(({ path }) => path),
+      newer,
+      last.startedMs,
+    )
+  }
 }
 
 /** The newest record in these folders; undefined for a new store, or one whose first start was interrupted. */
@@ -178,6 +206,11 @@ function devicesMissing(missing: readonly ControlDevice[], advice: string): Fail
   const devices = missing.map(({ id, pathHint }) => `${id} (last at ${pathHint})`).join(", ")
   return fail("devicesMissing", { message: `devices of this store are missing: ${devices}; ${advice}` })
 }
+
+const olderImages = (older: readonly string[], newer: readonly string[], startedMs: number): Failure =>
+  fail("foreignFolder", {
+    message: `${older.join(", ")}: older than ${newer.join(", ")}, which the store has used since its start at ${timeText(startedMs)}, and no folder has the metadata since then: disks were set back to an earlier time, such as that of a backup. Nothing was changed. Give the folders as they were last in use; or, to go back to the earlier time without anything written since, start without ${newer.join(", ")}, and keep them as they are`,
+  })
 
 /** Suggests an empty folder as replacement if exactly one device is missing and one fits; otherwise giving up. */
 function attachOrGiveUp(
