@@ -197,8 +197,10 @@ export function filesOf(user: () => SwiftUser) {
   const get = (path: string, headers: SwiftHeaders = {}) => user().call("GET", path, { headers })
   return {
     get,
-    async container(name: string, headers: SwiftHeaders = {}): Promise<void> {
+    /** Returns its path. */
+    async container(name: string, headers: SwiftHeaders = {}): Promise<string> {
       assert.equal((await user().call("PUT", `/${name}`, { headers })).status, 201, name)
+      return `/${name}`
     },
     async put(path: string, body = "", headers: SwiftHeaders = {}): Promise<RawResponse> {
       const answer = await user().call("PUT", path, { body, headers })

@@ -227,15 +227,18 @@ export function unlessRefused<T>(make: () => T): T | undefined {
   }
 }
 
-/** The result; undefined if it fails with `noSuchEntity`. */
-export async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
+/** The result; undefined if the work fails in one of these ways. */
+export async function unlessFails<T>(work: Promise<T>, ...kinds: FailureKind[]): Promise<T | undefined> {
   try {
     return await work
   } catch (error) {
-    if (isFailure(error, "noSuchEntity")) return undefined
+    if (isFailure(error, ...kinds)) return undefined
     throw error
   }
 }
+
+/** The result; undefined if it fails with `noSuchEntity`. */
+export const unlessMissing = <T>(work: Promise<T>): Promise<T | undefined> => unlessFails(work, "noSuchEntity")
 
 /** Any thrown value as a failure; a value that is not one is a bug of the program. */
 export function asFailure(error: unknown): Failure {

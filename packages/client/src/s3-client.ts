@@ -161,7 +161,7 @@ export class S3Client {
     return presignedUrl(this.access, { method, bucket, key, query }, expiresSeconds, this.clock.wallMs())
   }
 
-  /** The store's clock, to the second, by a request of nobody: any response tells it. Throws `BrokenAnswer`. */
+  /** The store's clock, to the second, from the response to an unsigned request. Throws `BrokenAnswer`. */
   async nowMs(): Promise<number> {
     const { signal } = this
     const rawHeaders = ["host", this.#host]

@@ -8,7 +8,7 @@
  * Limits    `fetchesMax` blocks are in memory at a time, whatever clients do: they are sent from the cache, not from there. Each remote
  *           has `fetchesOfRemoteMax` of these places.
  */
-import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
+import { fail, isFailure, unlessFails, type Failure } from "@hayloft/base/failures.js"
 import type { CacheSpace, ObjectKey } from "@hayloft/base/ids.js"
 import type { LentBytes, PieceOwner } from "@hayloft/base/memory/pieces.js"
 import type { CachedEntry } from "@hayloft/engine/format/objects/remote-entry.js"
@@ -203,14 +203,8 @@ export class RemoteBlocks {
 }
 
 /** The result of a fetch; undefined if it got no place in time: what it was for is streamed instead, as without a cache. */
-export async function unlessCrowded<Result>(fetch: Promise<Result>): Promise<Result | undefined> {
-  try {
-    return await fetch
-  } catch (error) {
-    if (isFailure(error, "tooManyInFlight")) return undefined
-    throw error
-  }
-}
+export const unlessCrowded = <Result>(fetch: Promise<Result>): Promise<Result | undefined> =>
+  unlessFails(fetch, "tooManyInFlight")
 
 interface BytesOfRemote {
   readonly bytes: AsyncIterable<Uint8Array>
