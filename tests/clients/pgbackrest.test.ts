@@ -7,6 +7,7 @@ import assert from "node:assert/strict"
 import { chown, mkdir, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { serverUser } from "@hayloft/client/testing-postgres.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { TEST_CERTIFICATES } from "@hayloft/protocols/http/testing-certificates.js"
 import { text, elements } from "../../conformance/xml.js"
 import { findProgram, runOk } from "../harness/commands.js"
@@ -88,6 +89,9 @@ async function backUpAndRestore(home: string, store: ServerProcess, postgres: Po
   await chown(join(postgres.folder, "data"), uid, gid)
   await go("restore")
   await postgres.start()
+  // It answers queries before it has recovered, and may lack rows until then, and cannot be backed up.
+  const isRecovered = async () => (await postgres.sql("SELECT pg_is_in_recovery()")).trim() === "f"
+  await until("the restored server has recovered", isRecovered)
   assert.equal(
     (await postgres.sql("SELECT count(*) || ' ' || min(n) || ' ' || sum(length(filling)) FROM kept")).trim(),
     "5002 -1 3200042",
