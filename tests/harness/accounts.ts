@@ -29,9 +29,10 @@ export async function createOtherAccount(server: ServerProcess): Promise<Credent
   return createKey(server, id)
 }
 
-/** Creates a key of an account's root user. */
-export async function createKey(server: ServerProcess, id: string): Promise<Credentials> {
-  const made: unknown = JSON.parse(await answer(server, ["key", "create", "--account", id, "--json"]))
+/** Creates a key of the root user of an account; by default of the store's root account. */
+export async function createKey(server: ServerProcess, id?: string): Promise<Credentials> {
+  const account = id === undefined ? [] : ["--account", id]
+  const made: unknown = JSON.parse(await answer(server, ["key", "create", ...account, "--json"]))
   const accessKey = find(made, ["accessKey", "accessKeyId", "id"])
   const secretKey = find(made, ["secret", "secretKey", "secretAccessKey"])
   assert.ok(accessKey !== undefined && secretKey !== undefined, "the output has no key or no secret")

@@ -24,7 +24,7 @@ import { S3_PREFIX } from "./s3-path.js"
 
 /** S3 for a caller who is known already. Answers through the exchange, or throws. */
 interface S3Requests {
-  handle(exchange: Exchange, holder: ConsoleHolder): Promise<void>
+  handle(exchange: Exchange, holder: ConsoleHolder, again: () => Promise<ConsoleHolder>): Promise<void>
   /** Answers the requests that wait. */
   stop(): void
 }
@@ -75,7 +75,7 @@ export class S3OfCallers implements Protocol {
       await respond(exchange, errorReply(error, "unknown"))
       return
     }
-    await this.requests.handle(admitted.exchange, admitted.holder)
+    await this.requests.handle(admitted.exchange, admitted.holder, async () => (await this.callerOf(exchange)).holder)
   }
 
   refuse(refusal: Refusal): PlainAnswer {
@@ -86,14 +86,20 @@ export class S3OfCallers implements Protocol {
   private async admit(exchange: Exchange): Promise<{ exchange: Exchange; holder: ConsoleHolder }> {
     if (exchange.method === "OPTIONS") throw fail("methodNotAllowed", { allowed: "GET, HEAD, PUT, POST, DELETE" })
     checkDestination(exchange.header("sec-fetch-dest"))
-    const { holder, setCookie } = await this.callers.require(headOf(exchange))
-    if (holder.kind === "token" && !holder.token.scopes.includes("all"))
-      throw fail("outOfScope", { message: `the token "${holder.token.name}" lacks the scope all` })
+    const { holder, setCookie } = await this.callerOf(exchange)
     const rest = exchange.rawTarget.slice(S3_PREFIX.length)
     const rawTarget = rest.startsWith("/") ? rest : `/${rest}`
     const kept = exchange.method === "GET" ? NOT_KEPT : []
     const more = [...PROTECTED, ...kept, ...(setCookie === undefined ? [] : ["set-cookie", setCookie])]
     return { holder, exchange: new ChangedExchange(exchange, { rawTarget, headers: this.headersOf(exchange), more }) }
+  }
+
+  private async callerOf(exchange: Exchange): ReturnType<Callers["require"]> {
+    const caller = await this.callers.require(headOf(exchange))
+    const { holder } = caller
+    if (holder.kind === "token" && !holder.token.scopes.includes("all"))
+      throw fail("outOfScope", { message: `the token "${holder.token.name}" lacks the scope all` })
+    return caller
   }
 
   private headersOf({ headers }: Exchange): RequestHeaders {

@@ -3,7 +3,7 @@
  *
  * Promises  A poll looks for what its client has not seen before it waits, so that a client which was away misses nothing.
  *           While it waits it has no place among the requests that the server works on. It ends with its client, its
- *           time, or the server.
+ *           time, or the server. A caller who has lost a right while it waited is shown nothing that happened since.
  * Limits    How many wait is up to what makes their watchers.
  */
 import type { Soon } from "../soon.js"
@@ -22,6 +22,20 @@ interface Waiting {
   pause(begin: (go: () => void) => (() => void) | undefined): Soon<void>
 }
 
+interface Wait {
+  /** The caller of `until` has begun it; it is ended there. */
+  readonly watcher: Watcher
+  readonly seconds: number
+  /** Returns false if the rights that the request was let in by have changed. */
+  readonly isStillAllowed: () => Soon<boolean>
+}
+
+/**
+ * Waits for the first answer that `look` finds. Undefined: there was none in time, the caller's rights have changed, the
+ * client has gone, or the server stops. The watcher is ended.
+ */
+export type Until = <T>(watcher: Watcher, seconds: number, look: () => Soon<T | undefined>) => Promise<T | undefined>
+
 export class Polls {
   private isStopping = false
   /** Each ends a wait. */
@@ -29,11 +43,12 @@ export class Polls {
 
   constructor(private readonly clock: Clock) {}
 
-  /**
-   * The first answer that `look` finds. Undefined: there was none in time, the client has gone, or the server stops.
-   * The caller has begun the watcher; it is ended here.
-   */
-  async until<T>(request: Waiting, seconds: number, watcher: Watcher, look: () => Soon<T | undefined>) {
+  /** See `Until`. */
+  async until<T>(
+    request: Waiting,
+    { watcher, seconds, isStillAllowed }: Wait,
+    look: () => Soon<T | undefined>,
+  ): Promise<T | undefined> {
     const untilMs = this.clock.monotonicMs() + 1_000 * seconds
     let isChanged = false
     let go = (): void => undefined
@@ -56,6 +71,8 @@ export class Polls {
         })
         cancelAlarm()
         this.waits.delete(go)
+        // The next request of such a caller is told why.
+        if (!(await isStillAllowed())) return undefined
       }
     } finally {
       this.waits.delete(go)

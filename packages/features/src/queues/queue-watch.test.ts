@@ -19,6 +19,12 @@ const waitingRequest = (signal = new AbortController().signal) => ({
     }),
 })
 
+interface Consumer {
+  readonly at: Queues
+  readonly seconds: number
+  readonly isStillAllowed: () => boolean
+}
+
 class Consumers {
   readonly got: string[] = []
   looks = 0
@@ -29,8 +35,11 @@ class Consumers {
     this.polls = new Polls(world.clock)
   }
 
-  /** A consumer waits for a message of some queues. Returns what ends it. */
-  add(queues: readonly string[], { at = this.world.queues, seconds = 100 }: { at?: Queues; seconds?: number } = {}) {
+  /** A consumer waits for a message of some queues, as long as it may. Returns what ends it. */
+  add(
+    queues: readonly string[],
+    { at = this.world.queues, seconds = 100, isStillAllowed = () => true }: Partial<Consumer> = {},
+  ) {
     const gone = new AbortController()
     const waiter = at.watchFor(ACCOUNT, queues)
     const look = () => {
@@ -38,7 +47,7 @@ class Consumers {
       return at.receive({ account: ACCOUNT, queues, count: 1 }, waiter)
     }
     const waiting = this.polls
-      .until(waitingRequest(gone.signal), seconds, waiter, look)
+      .until(waitingRequest(gone.signal), { watcher: waiter, seconds, isStillAllowed }, look)
       .then(found => void this.got.push(...(found ?? []).map(bodyOf)))
     this.under.push(waiting)
     return () => gone.abort()
@@ -217,5 +226,19 @@ test("a message that is over, but may not be removed yet, hides nothing that ano
   await world.beside("00000001").add(named("q"), [{ content, sender: "arn" }], { copiesNow: 1 })
   await world.pass(1_500)
   assert.deepEqual(consumers.got, ["other"])
+  await consumers.all()
+})
+
+test("a consumer that has lost its rights gets no message, and the next one that waits does", async () => {
+  const world = new QueueWorld()
+  await world.queues.create(named("q"))
+  const consumers = new Consumers(world)
+  consumers.add(["q"], { isStillAllowed: () => false })
+  consumers.add(["q"])
+  await turns()
+  await world.add("q", "a")
+  await turns()
+  assert.deepEqual([consumers.got, consumers.looks], [["a"], 3])
+  assert.equal(world.queues.waiting, 0)
   await consumers.all()
 })

@@ -1,9 +1,9 @@
 /** Bucket service: runs the commands on buckets. See `contract.ts` for the promises. */
-import { fail, isFailure } from "@hayloft/base/failures.js"
+import { fail, isFailure, unlessFails } from "@hayloft/base/failures.js"
 import type { AccountId, BucketId, BucketName } from "@hayloft/base/ids.js"
 import { parseBucketName, rowKeyOf } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import { after, type Soon } from "@hayloft/base/soon.js"
+import { after, asPromise, type Soon } from "@hayloft/base/soon.js"
 import { accountBucketRowKey, bucketRowKey, settingRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
 import {
   decodeSetting,
@@ -183,6 +183,18 @@ export const bucketsOfAccount = query(
 
 /** The limit is for one bucket between two reconciliations. */
 const SETTINGS_VERSIONS_MAX = 2 ** 32
+
+/** Returns true if the bucket is there, with the settings that it had. */
+export async function isUnchanged(
+  buckets: Pick<Buckets, "open">,
+  { id, name, settingsVersion }: Bucket,
+): Promise<boolean> {
+  const now = await unlessFails(
+    asPromise(() => buckets.open(name)),
+    "noSuchBucket",
+  )
+  return now?.id === id && now.settingsVersion === settingsVersion
+}
 
 export class BucketService implements Buckets {
   /** Closed by a failed removal whose reopening failed too (a full disk, too much load). */

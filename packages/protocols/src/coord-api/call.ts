@@ -2,7 +2,7 @@
 import type { AccountId } from "@hayloft/base/ids.js"
 import type { Coordination } from "@hayloft/features/locks/index.js"
 import type { Exchange } from "../http/index.js"
-import type { Polls } from "@hayloft/base/life/index.js"
+import type { Until } from "@hayloft/base/life/index.js"
 import type { CoordAction } from "./actions.js"
 
 interface CoordCaller {
@@ -15,7 +15,7 @@ interface CoordCaller {
 
 export interface CoordCall {
   readonly coordination: Coordination
-  readonly polls: Polls
+  readonly until: Until
   readonly caller: CoordCaller
   readonly exchange: Exchange
   readonly body: Uint8Array

@@ -6,7 +6,7 @@
  *           what the rest of the port accepts. Nothing is anonymous. Contents of files are not logged.
  * Limits    A body of `BODY_BYTES_MAX`, or of a file. What waits: `Polls`, COORD_LIMITS.
  */
-import { requireAllowed, type ConsoleHolder, type KnownAccessKey } from "@hayloft/access/index.js"
+import { isStillHolder, requireAllowed, type ConsoleHolder, type KnownAccessKey } from "@hayloft/access/index.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
 import type { AccountId } from "@hayloft/base/ids.js"
@@ -43,10 +43,10 @@ interface CoordApiSettings extends FrameSettings {
   readonly holderOf: (exchange: Exchange) => Promise<ConsoleHolder>
 }
 
-/** The sender of a request that is not signed: the owner of a key who has signed in, or the operator, by name. */
+/** The sender of a request that is not signed: the owner of a key who has signed in, or the operator, or the holder of a token. */
 type Guest =
-  | { readonly key: KnownAccessKey; readonly verified?: undefined }
-  | { readonly key: undefined; readonly name: string }
+  | { readonly holder: ConsoleHolder; readonly key: KnownAccessKey; readonly verified?: undefined }
+  | { readonly holder: ConsoleHolder; readonly key: undefined }
 
 export const createCoordHandler = (settings: CoordApiSettings): Protocol =>
   new SignedFrame(settings, new CoordApi(settings))
@@ -81,13 +81,20 @@ class CoordApi implements SignedProtocol<CoordRoute, ErrorReply, Guest> {
 
   /** Throws as `holderOf`; `outOfScope`, `rateExceeded`. */
   async guestOf({ exchange, admit }: Asking<CoordRoute>): Promise<Guest> {
+    const holder = await this.holderOf(exchange)
+    if (holder.kind !== "principal") return { holder, key: undefined }
+    await admit(holder.key)
+    return { holder, key: holder.key }
+  }
+
+  isStillGuest({ holder }: Guest, exchange: Exchange): Promise<boolean> {
+    return isStillHolder(holder, () => this.holderOf(exchange))
+  }
+
+  private async holderOf(exchange: Exchange): Promise<ConsoleHolder> {
     const holder = await this.settings.holderOf(exchange)
-    if (holder.kind === "principal") {
-      await admit(holder.key)
-      return { key: holder.key }
-    }
     if (holder.kind === "token") checkScope(holder.token, exchange.method)
-    return { key: undefined, name: holder.kind === "token" ? `token ${holder.token.name}` : "operator" }
+    return holder
   }
 
   async perform(request: AdmittedRequest<CoordRoute, Guest>): Promise<PlainAnswer> {
@@ -97,10 +104,12 @@ class CoordApi implements SignedProtocol<CoordRoute, ErrorReply, Guest> {
   }
 
   private callOf(request: AdmittedRequest<CoordRoute, Guest>): CoordCall {
-    const { exchange, body, polls, sender } = request
-    const parts = { coordination: this.settings.coordination, polls, exchange, body }
+    const { exchange, body, until, sender } = request
+    const parts = { coordination: this.settings.coordination, until, exchange, body }
     if (sender.key === undefined) {
-      const caller = { account: this.settings.rootAccount, principal: sender.name, isOperator: true }
+      const { holder } = sender
+      const principal = holder.kind === "token" ? `token ${holder.token.name}` : holder.kind
+      const caller = { account: this.settings.rootAccount, principal, isOperator: true }
       return { ...parts, caller, require: () => undefined }
     }
     const { key, verified } = sender

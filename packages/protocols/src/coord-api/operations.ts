@@ -188,7 +188,7 @@ async function acquireLock(call: CoordCall, { name }: CoordRoute): Promise<Plain
   const { waitSeconds, keepsPlace, value, ...asked } = bodyOf(ACQUISITION, call.body)
   if (Buffer.byteLength(value) > COORD_LIMITS.valueBytesMax)
     throw fail("invalidArgument", { message: `value: at most ${COORD_LIMITS.valueBytesMax} bytes` })
-  const { coordination, polls, exchange, caller } = call
+  const { coordination, until, caller } = call
   const session = parseSessionId(asked.session)
   const of = { ...at(call, path), session, by: principalOf(call) }
   const acquisition = { ...of, mode: asked.mode, value, waits: waitSeconds > 0 || keepsPlace }
@@ -196,7 +196,7 @@ async function acquireLock(call: CoordCall, { name }: CoordRoute): Promise<Plain
   const watched = { account, namespace: namespaceOf(path), prefix: path }
   const waiter = waitSeconds > 0 ? coordination.watchFor(watched) : noWatcher()
   const outcome: { last: AcquireOutcome | LockStanding | undefined } = { last: undefined }
-  const found = await polls.until(exchange, waitSeconds, waiter, async () => {
+  const found = await until(waiter, waitSeconds, async () => {
     // It takes a place once: a place that another request gives up meanwhile is not taken again.
     outcome.last = outcome.last ? await coordination.standing(of) : await coordination.acquire(acquisition)
     return outcome.last.kind === "waiting" ? undefined : outcome.last
@@ -371,14 +371,14 @@ const noWatcher = (): Watcher => ({ wake: () => undefined, end: () => undefined 
 
 /** Waits until `look` finds something, or the time is over. */
 async function follow<T>(
-  { coordination, polls, exchange, caller }: CoordCall,
+  { coordination, until, caller }: CoordCall,
   prefix: string,
   waitSeconds: number,
   look: () => Promise<T | undefined>,
 ): Promise<T | undefined> {
   const { namespace } = belowOf(prefix)
   const waiter = waitSeconds > 0 ? coordination.watchFor({ account: caller.account, namespace, prefix }) : noWatcher()
-  return polls.until(exchange, waitSeconds, waiter, look)
+  return until(waiter, waitSeconds, look)
 }
 
 export const COORD_OPERATIONS: Readonly<Record<CoordOperation, Act>> = {

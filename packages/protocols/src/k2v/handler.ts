@@ -14,6 +14,7 @@ import { parseItemKey, parseBucketName, textOfObjectKey, type ItemKey } from "@h
 import type { Soon } from "@hayloft/base/soon.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol } from "../http/index.js"
 import type { Bucket, Buckets } from "@hayloft/objects/contract.js"
+import { isUnchanged } from "@hayloft/objects/index.js"
 import type { Items } from "@hayloft/features/items/index.js"
 import {
   accessRequestOf,
@@ -31,7 +32,7 @@ const SERVICE = "k2v"
 
 interface K2vSettings extends FrameSettings {
   readonly items: Items
-  readonly buckets: Pick<Buckets, "openConfirmed">
+  readonly buckets: Pick<Buckets, "open" | "openConfirmed">
   /** Returns undefined if the bucket has none. */
   readonly denialsOfBucket: (bucket: Bucket) => Soon<NamedPolicy | undefined>
   /** The region is undefined if any region is accepted. */
@@ -63,13 +64,14 @@ class K2v implements SignedProtocol<K2vRoute, K2vError> {
   }
 
   async perform(request: Request): Promise<PlainAnswer> {
-    const { exchange, route, polls, sender } = request
-    const bucket = await this.settings.buckets.openConfirmed(parseBucketName(route.bucket))
+    const { exchange, route, until, sender } = request
+    const { buckets } = this.settings
+    const bucket = await buckets.openConfirmed(parseBucketName(route.bucket))
     if (bucket.owner !== sender.key.account.id) throw fail("accessDenied", { closedBucket: bucket.name })
     const denials = await this.settings.denialsOfBucket(bucket)
     const call: K2vCall = {
       items: this.settings.items,
-      polls,
+      until: (watcher, seconds, look) => until(watcher, seconds, look, () => isUnchanged(buckets, bucket)),
       bucket,
       parameters: route.parameters,
       partition: route.partition ?? NO_PARTITION,
@@ -79,7 +81,6 @@ class K2v implements SignedProtocol<K2vRoute, K2vError> {
         request.letInTo(bucket)
       },
       body: bytesMax => readVerified(exchange, sender.verified, bytesMax),
-      exchange,
     }
     const answer = await OPERATIONS[route.operation](call)
     return { ...answer, headers: [...answer.headers, ...idHeader(exchange.requestId)] }

@@ -7,8 +7,8 @@ import { fail } from "@hayloft/base/failures.js"
 import { parseItemKey, textOfObjectKey, type ItemKey } from "@hayloft/base/ids.js"
 import { decodeMarker, encodeMarker } from "@hayloft/engine/format/k2v/k2v-marker.js"
 import { decodeToken, encodeToken } from "@hayloft/engine/format/k2v/k2v-token.js"
-import type { Exchange, PlainAnswer, QueryParameters } from "../http/index.js"
-import type { Polls } from "@hayloft/base/life/index.js"
+import type { PlainAnswer, QueryParameters } from "../http/index.js"
+import type { Until } from "@hayloft/base/life/index.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import {
   ITEM_LIMITS,
@@ -36,7 +36,7 @@ import { acceptOf, itemAnswer, TOKEN_HEADER } from "./item-answer.js"
 /** A request by a caller of the bucket's account. */
 export interface K2vCall {
   readonly items: Items
-  readonly polls: Polls
+  readonly until: Until
   readonly bucket: Bucket
   /** "" for operations on the bucket. */
   readonly partition: ItemKey
@@ -46,8 +46,6 @@ export interface K2vCall {
   readonly require: (partition?: ItemKey) => void
   /** The body, at most so long. */
   readonly body: (bytesMax: number) => Promise<Uint8Array>
-  /** The exchange that waits while the operation polls. */
-  readonly exchange: Pick<Exchange, "pause" | "signal">
 }
 
 const POLL_SECONDS = { first: 1, usual: 300, most: 600 } as const
@@ -107,14 +105,14 @@ async function readItem({ items, bucket, partition, parameters, header, require 
 }
 
 async function pollItem(call: K2vCall): Promise<PlainAnswer> {
-  const { items, polls, bucket, partition, parameters, header, require, exchange } = call
+  const { items, until, bucket, partition, parameters, header, require } = call
   require(partition)
   const accept = acceptOf(header("accept"))
   const sortKey = sortKeyIn(parameters)
   const seen = decodeToken(parameters.needed("causality_token"))
   const seconds = pollSeconds(parameters.whole("timeout"))
   const watcher = items.watchFor(bucket, partition, sortKey)
-  const item = await polls.until(exchange, seconds, watcher, () => items.read(bucket, partition, sortKey, seen))
+  const item = await until(watcher, seconds, () => items.read(bucket, partition, sortKey, seen))
   return item === undefined ? NOT_MODIFIED : itemAnswer(item, accept)
 }
 
@@ -243,7 +241,7 @@ function seenOfRange({ bucket, partition }: K2vCall, bounds: KeyBounds, { seenMa
 }
 
 async function pollRange(call: K2vCall): Promise<PlainAnswer> {
-  const { items, polls, bucket, partition, require, body } = call
+  const { items, until, bucket, partition, require, body } = call
   require(partition)
   const asked = parseRangePoll(await body(DOCUMENT_LIMITS.bytesMax))
   const { prefix, start, end } = asked
@@ -257,7 +255,7 @@ async function pollRange(call: K2vCall): Promise<PlainAnswer> {
     return isFirst || changes.found.length > 0 ? changes : undefined
   }
   const seconds = pollSeconds(asked.timeout)
-  const result = await polls.until(call.exchange, seconds, items.watchFor(bucket, partition), look)
+  const result = await until(items.watchFor(bucket, partition), seconds, look)
   const isRenewed = given !== undefined && seen !== undefined && seen.time - given.time >= ITEM_LIMITS.markerRenewedMs
   if (result === undefined && !isRenewed) return NOT_MODIFIED
   const marker = {

@@ -1,7 +1,7 @@
 /** A request by a caller whose key is known, as the operations of both APIs see it. */
 import type { AccountId, AccountNumber } from "@hayloft/base/ids.js"
 import type { Exchange } from "../http/index.js"
-import type { Polls } from "@hayloft/base/life/index.js"
+import type { Until } from "@hayloft/base/life/index.js"
 import {
   parseQueueName,
   type Delivery,
@@ -31,7 +31,7 @@ export interface StoreOfQueues {
 
 export interface QueueCall {
   readonly queues: Queues
-  readonly polls: Polls
+  readonly until: Until
   readonly store: StoreOfQueues
   readonly caller: Caller
   readonly region: string
@@ -50,14 +50,14 @@ export const queueOf = ({ caller }: Pick<QueueCall, "caller">, name: string): Qu
 
 /** Messages, which may have to be waited for; none after the time. */
 export async function receive(
-  { queues, polls, exchange }: QueueCall,
+  { queues, until, exchange }: QueueCall,
   reception: Reception,
   waitSeconds: number,
 ): Promise<readonly Delivery[]> {
   const waiter = queues.watchFor(reception.account, reception.queues)
   // One that has gone takes nothing more.
   const look = () => (exchange.signal.aborted ? undefined : queues.receive(reception, waiter))
-  const found = await polls.until(exchange, waitSeconds, waiter, look)
+  const found = await until(waiter, waitSeconds, look)
   if (found === undefined) return []
   // The consumer has gone: others need not wait until the messages are due again.
   if (exchange.signal.aborted)

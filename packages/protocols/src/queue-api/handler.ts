@@ -107,7 +107,7 @@ class QueueApi implements SignedProtocol<QueueRoute, QueueError> {
   }
 
   private callOf(request: AdmittedRequest<QueueRoute, never>): QueueCall {
-    const { exchange, body, polls, sender } = request
+    const { exchange, body, until, sender } = request
     const { queues, store, clock } = this.settings
     const { key, verified } = sender
     const { id: account, number } = key.account
@@ -121,7 +121,7 @@ class QueueApi implements SignedProtocol<QueueRoute, QueueError> {
     }
     return {
       queues,
-      polls,
+      until,
       store,
       caller: { account, number, arn },
       region,

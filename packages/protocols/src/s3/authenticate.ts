@@ -6,7 +6,7 @@
  *           bucket admits nobody else, callers of other accounts learn only whether it exists (as on
  *           S3).
  */
-import type { Account, Keyring, KnownAccessKey } from "@hayloft/access/contract.js"
+import type { Account, Keyring } from "@hayloft/access/contract.js"
 import { NO_POLICIES, readFormSignature, verifyFormSignature } from "@hayloft/access/index.js"
 import type {
   PayloadMode,
@@ -22,7 +22,7 @@ import { after, type Soon } from "@hayloft/base/soon.js"
 import type { QueryParameter } from "@hayloft/base/http/uri.js"
 import type { Bucket, Buckets } from "@hayloft/objects/contract.js"
 import type { Headers } from "@hayloft/base/http/request-headers.js"
-import { KeyGate, type Arrival } from "../signed/index.js"
+import { KeyGate, type Arrival, type ClaimedKey } from "../signed/index.js"
 import type { AnonymousCaller, S3Caller, Grants, SignedS3Caller } from "./caller.js"
 import { mayHaveLists } from "./settings/ownership-controls.js"
 import { SUB_RESOURCES } from "./route.js"
@@ -111,7 +111,7 @@ export class Gatekeeper {
       return after(this.buckets.confirm(), () => anonymous("header", claim.payload))
     }
     return after(this.keys.keyOf(claim, nowMs), key =>
-      this.admit(key, { address, nowMs }, () => this.keys.verifier.verify(claim, key.secret)),
+      this.admit({ claim, key }, { address, nowMs }, () => this.keys.verifier.verify(claim, key.secret)),
     )
   }
 
@@ -128,15 +128,19 @@ export class Gatekeeper {
       return after(this.buckets.confirm(), () => anonymous("form", { kind: "unsigned" }))
     }
     return after(this.keys.keyOf(claim, nowMs), key =>
-      this.admit(key, { address, nowMs }, () => verifyFormSignature(claim, key.secret, this.keys.verifier.keys)),
+      this.admit({ claim, key }, { address, nowMs }, () =>
+        verifyFormSignature(claim, key.secret, this.keys.verifier.keys),
+      ),
     )
   }
 
   /** The caller, who proves to have the key. Throws as `prove`, and `rateExceeded`. */
-  private admit(key: KnownAccessKey, arrival: Arrival, prove: () => VerifiedRequest): SignedS3Caller {
+  private admit(claimed: ClaimedKey, arrival: Arrival, prove: () => VerifiedRequest): SignedS3Caller {
+    const { key } = claimed
     const request = this.keys.proved(key, arrival, USE_OF_KEY, prove)
     const { account, principal, policies, isWholeRoot, limited } = key
-    return { account, principal, policies, isWholeRoot, limited, request }
+    const isStillAllowed = (nowMs: number): Promise<boolean> => this.keys.isUnchanged(claimed, nowMs)
+    return { account, principal, policies, isWholeRoot, limited, request, isStillAllowed }
   }
 
   /**

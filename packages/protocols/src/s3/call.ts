@@ -11,7 +11,7 @@ import type { S3Keys } from "@hayloft/access/keys/index.js"
 import type { Polls, Watcher } from "@hayloft/base/life/index.js"
 import type { Bucket, ObjectBody, ObjectServices } from "@hayloft/objects/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { Days } from "@hayloft/objects/index.js"
+import { isUnchanged, type Days } from "@hayloft/objects/index.js"
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { AccessControl } from "./acl/access-control.js"
@@ -223,15 +223,22 @@ export class S3Call implements PermissionsRequest {
     return this.parts.exchange.turn()
   }
 
-  /** The first answer that `look` finds, as in `Polls.until`; the watcher is ended. */
+  /** See `Until`. */
   async until<T>(watcher: Watcher, seconds: number, look: () => Promise<T | undefined>): Promise<T | undefined> {
     const { clock, polls } = this.context
     const sinceMs = clock.monotonicMs()
     try {
-      return await polls.until(this.parts.exchange, seconds, watcher, look)
+      const isStillAllowed = () => this.isStillAllowed()
+      return await polls.until(this.parts.exchange, { watcher, seconds, isStillAllowed }, look)
     } finally {
       this.polledMs += clock.monotonicMs() - sinceMs
     }
+  }
+
+  private async isStillAllowed(): Promise<boolean> {
+    const { signer, bucket, services } = this
+    const isCallerStill = (await signer.isStillAllowed?.(this.context.clock.wallMs())) ?? true
+    return isCallerStill && (bucket === undefined || isUnchanged(services.buckets, bucket))
   }
 
   asAccountCall(account: Account): asserts this is AccountCall {

@@ -31,6 +31,8 @@ export interface SignedS3Caller {
   readonly isWholeRoot: boolean
   readonly limited: readonly HeldLimits[] | undefined
   readonly request: VerifiedRequest
+  /** Returns false if the caller's key or its rights have changed. If absent, they are not asked for again. */
+  readonly isStillAllowed?: (nowMs: number) => Promise<boolean>
   readonly grants?: Grants
   /** Somebody else acts as the caller, by a signature of another protocol for these actions alone. */
   readonly scope?: CallerScope
@@ -51,6 +53,7 @@ export interface AnonymousCaller {
     Record<"accessKeyId" | "signedMs" | "version", undefined> &
     Pick<VerifiedRequest, "form" | "spaced">
   readonly grants?: Grants
+  readonly isStillAllowed?: undefined
   readonly scope?: undefined
   readonly ifUnchanged?: undefined
 }

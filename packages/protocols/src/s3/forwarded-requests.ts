@@ -6,7 +6,7 @@
  * Promises  They are routed, checked, counted and recorded like those of the S3 port. A form is refused: its fields say who
  *           sends it.
  */
-import type { ConsoleHolder } from "@hayloft/access/index.js"
+import { isStillHolder, type ConsoleHolder } from "@hayloft/access/index.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseBucketName, type AccountId } from "@hayloft/base/ids.js"
 import type { Exchange, Protocol } from "../http/index.js"
@@ -40,9 +40,13 @@ export class ForwardedRequests {
     this.protocol.stop?.()
   }
 
-  /** Answers through the exchange, or throws what its server answers. */
-  async handle(exchange: Exchange, holder: ConsoleHolder): Promise<void> {
-    this.callers.set(exchange, await this.callerOf(exchange, holder))
+  /**
+   * Answers through the exchange, or throws what its server answers. `again` finds out once more who sends the request, or throws as
+   * the first time.
+   */
+  async handle(exchange: Exchange, holder: ConsoleHolder, again: () => Promise<ConsoleHolder>): Promise<void> {
+    const caller = await this.callerOf(exchange, holder)
+    this.callers.set(exchange, { ...caller, isStillAllowed: () => isStillHolder(holder, again) })
     await this.protocol.handle(exchange)
   }
 

@@ -11,7 +11,8 @@ import type { Denials, Keyring, KnownAccessKey, ProvesSecrets, RateLimiter } fro
 import type { Failure } from "@hayloft/base/failures.js"
 import type { AccountId, BucketName } from "@hayloft/base/ids.js"
 import type { Exchange, HttpAnswer, PlainAnswer } from "../http/index.js"
-import type { Polls } from "@hayloft/base/life/index.js"
+import type { Watcher } from "@hayloft/base/life/index.js"
+import type { Soon } from "@hayloft/base/soon.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { SignedCaller } from "./key-gate.js"
@@ -58,10 +59,18 @@ export interface AdmittedRequest<R extends Route, Guest> {
   /** Empty if the protocol reads bodies itself. */
   readonly body: Uint8Array
   readonly sender: SignedCaller | Guest
-  readonly polls: Polls
+  /** Waits for as long as the sender has the rights that it came with, and `isStillOpen`, if given, says that what it uses has. */
+  readonly until: SenderUntil
   /** The sender was let in to the bucket, which counts the request. */
   readonly letInTo: (bucket: RequestedBucket) => void
 }
+
+export type SenderUntil = <T>(
+  watcher: Watcher,
+  seconds: number,
+  look: () => Soon<T | undefined>,
+  isStillOpen?: () => Soon<boolean>,
+) => Promise<T | undefined>
 
 interface RequestedBucket {
   readonly name: BucketName
@@ -98,6 +107,8 @@ export interface SignedProtocol<R extends Route, Shown extends ErrorShown, Guest
   isSigned?(exchange: Exchange): boolean
   /** Returns who sends a request without a signature. Throws the failure that asks for one. */
   guestOf(asking: Asking<R>): Guest | Promise<Guest>
+  /** Returns false if the rights of a guest who waits have changed. If absent, they never do. */
+  isStillGuest?(guest: Guest, exchange: Exchange): Promise<boolean>
   perform(admitted: AdmittedRequest<R, Guest>): Promise<HttpAnswer>
   errorOf(failure: Failure, place: FailedRequest<R>): Shown
   errorAnswer(error: Shown, place: FailedRequest<R>): PlainAnswer

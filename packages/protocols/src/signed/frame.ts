@@ -8,7 +8,7 @@
  */
 import { sha256Hex, type KnownAccessKey } from "@hayloft/access/index.js"
 import { Failure, isFailure } from "@hayloft/base/failures.js"
-import { after } from "@hayloft/base/soon.js"
+import { after, type Soon } from "@hayloft/base/soon.js"
 import { traced } from "@hayloft/base/trace.js"
 import {
   readBody,
@@ -26,6 +26,7 @@ import type {
   FrameSettings,
   FailedRequest,
   Route,
+  SenderUntil,
   SignedProtocol,
 } from "./contract.js"
 import { claimedAccount, KeyGate, type SignedCaller } from "./key-gate.js"
@@ -34,6 +35,10 @@ import { RequestMeters } from "./request-meters.js"
 import { SignedRequest } from "./signed-request.js"
 
 const NO_BODY = new Uint8Array(0)
+
+type Sender<Guest> =
+  | { readonly signer: SignedCaller; readonly guest?: undefined }
+  | { readonly signer: undefined; readonly guest: Guest }
 
 export class SignedFrame<R extends Route, Shown extends ErrorShown, Guest = never> implements Protocol {
   private readonly gate: KeyGate
@@ -89,7 +94,7 @@ export class SignedFrame<R extends Route, Shown extends ErrorShown, Guest = neve
   }
 
   private async answer(request: SignedRequest<R>): Promise<HttpAnswer> {
-    const { own, polls } = this
+    const { own } = this
     const { exchange, nowMs } = request
     const body = await this.bodyOf(exchange)
     const route = this.route(request, body)
@@ -100,7 +105,21 @@ export class SignedFrame<R extends Route, Shown extends ErrorShown, Guest = neve
       request.admitted = bucket
       exchange.countIn(this.meters.ofBucket(bucket.name))
     }
-    return own.perform({ exchange, nowMs, route, body, sender, polls, letInTo })
+    const until = this.untilFor(sender, exchange)
+    return own.perform({ exchange, nowMs, route, body, sender: sender.signer ?? sender.guest, until, letInTo })
+  }
+
+  private untilFor(sender: Sender<Guest>, exchange: Exchange): SenderUntil {
+    return (watcher, seconds, look, isStillOpen = () => true) => {
+      const isStillAllowed = () => after(this.isStillLetIn(sender, exchange), isLetIn => isLetIn && isStillOpen())
+      return this.polls.until(exchange, { watcher, seconds, isStillAllowed }, look)
+    }
+  }
+
+  private isStillLetIn({ signer, guest }: Sender<Guest>, exchange: Exchange): Soon<boolean> {
+    const { own, gate, settings } = this
+    if (signer !== undefined) return gate.isUnchanged(signer, settings.clock.wallMs())
+    return own.isStillGuest?.(guest, exchange) ?? true
   }
 
   private async bodyOf(exchange: Exchange): Promise<Uint8Array> {
@@ -121,11 +140,11 @@ export class SignedFrame<R extends Route, Shown extends ErrorShown, Guest = neve
     }
   }
 
-  private async senderOf(request: SignedRequest<R>, body: Uint8Array): Promise<SignedCaller | Guest> {
+  private async senderOf(request: SignedRequest<R>, body: Uint8Array): Promise<Sender<Guest>> {
     const { own } = this
     const { exchange, service, nowMs } = request
     const asking: Asking<R> = request
-    if (own.isSigned?.(exchange) === false) return own.guestOf(asking)
+    if (own.isSigned?.(exchange) === false) return { signer: undefined, guest: await own.guestOf(asking) }
     const rules = { service, region: own.region, ...(own.bodyBytesMax && { bodySha256: sha256Hex(body) }) }
     const { trace } = exchange
     const reading = () =>
@@ -134,7 +153,7 @@ export class SignedFrame<R extends Route, Shown extends ErrorShown, Guest = neve
         return signer
       })
     const signer = await (trace === undefined ? reading() : traced(trace, "authenticate", {}, reading))
-    return signer ?? own.guestOf(asking)
+    return signer === undefined ? { signer, guest: await own.guestOf(asking) } : { signer }
   }
 
   /** The key has proved itself, by its signature or otherwise. Throws `rateExceeded`. */

@@ -5,6 +5,7 @@
  */
 import {
   claimedKey,
+  hasSameRights,
   receivedRequest,
   SignatureVerifier,
   type Keyring,
@@ -13,9 +14,9 @@ import {
   type SignatureRules,
   type VerifiedRequest,
 } from "@hayloft/access/index.js"
-import { fail, unlessRefused } from "@hayloft/base/failures.js"
+import { fail, unlessFails, unlessRefused } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, type AccessKeyId } from "@hayloft/base/ids.js"
-import { after, type Soon } from "@hayloft/base/soon.js"
+import { after, asPromise, type Soon } from "@hayloft/base/soon.js"
 import type { Exchange } from "../http/index.js"
 
 interface Sources {
@@ -41,8 +42,13 @@ interface Use {
   readonly region: string | undefined
 }
 
-export interface SignedCaller {
+/** A key that there is, and as which its owner claimed it. */
+export interface ClaimedKey {
+  readonly claim: Claim
   readonly key: KnownAccessKey
+}
+
+export interface SignedCaller extends ClaimedKey {
   readonly verified: VerifiedRequest
   /** The region that the signature names. */
   readonly signedRegion: string
@@ -77,8 +83,20 @@ export class KeyGate {
     const arrival = { address: exchange.remoteAddress, nowMs }
     return after(this.keyOf(claim, nowMs), key => {
       const verified = this.proved(key, arrival, use, () => this.verifier.verify(claim, key.secret))
-      return { key, verified, signedRegion }
+      return { claim, key, verified, signedRegion }
     })
+  }
+
+  /**
+   * Returns true if a caller who was let in with the key is let in with it now, and has the same rights. Every change that
+   * was acknowledged before this call counts.
+   */
+  async isUnchanged({ claim, key }: ClaimedKey, nowMs: number): Promise<boolean> {
+    const { accessKeyId, token } = claim
+    const { accounts } = this.sources
+    const known = asPromise(() => accounts.secretOf(accessKeyId, token, nowMs))
+    const now = await unlessFails(known, "invalidToken", "tokenExpired")
+    return now !== undefined && hasSameRights(key, now)
   }
 }
 
