@@ -153,7 +153,7 @@ const START_UP = {
     MOVE,
   ),
   foreignFolder: text(
-    "A data folder does not belong to this store: it is another store's, a copy of a folder that is there too, one that was removed, one that was set back to an earlier time, or an empty one that replaces nothing by itself.",
+    "A data folder does not belong to this store: it is another store's, a copy of a folder that is there too, one that was removed, one that was set back to an earlier time, one inside the folder of another device, or an empty one that replaces nothing by itself.",
     "Read which folder the message names, and start without it. To use it for this store, empty it and run `hayloft device add FOLDER` or `device replace`. Folders that were exchanged: put them back. If the message names two sides, start with the folders of the original only, and empty none before all its objects are there.",
     START,
   ),

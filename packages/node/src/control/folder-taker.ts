@@ -13,6 +13,7 @@ import {
 } from "./folders.js"
 import {
   CALL_LIMITS,
+  checkOutside,
   inspectFolder,
   isMountPoint,
   isUnused,
@@ -37,6 +38,7 @@ export class StoreFolders implements FolderTaker {
     const folder = resolve(path)
     return this.bounded(folder, async disk => {
       if (!(await disk.exists(folder))) {
+        await checkOutside(disk, folder)
         const above = dirname(folder)
         if (!(await disk.exists(above))) {
           throw fail("invalidArgument", {

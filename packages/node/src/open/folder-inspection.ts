@@ -4,7 +4,7 @@
  */
 import { dirname } from "node:path"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
-import { inspectFolder, isMountPoint, isUnused, readControlRecord } from "@hayloft/engine/device/index.js"
+import { checkOutside, inspectFolder, isMountPoint, isUnused, readControlRecord } from "@hayloft/engine/device/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Superblock } from "@hayloft/engine/format/device/superblock.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
@@ -63,6 +63,7 @@ export function withReason(path: string, failure: Failure): Failure {
 
 /** Throws `deviceFailed` if what the folder would be made in is not a folder, or cannot be read. */
 async function checkMayBeMade(disk: Disk, path: string): Promise<void> {
+  await checkOutside(disk, path)
   let parent = dirname(path)
   while (!(await disk.exists(parent)) && dirname(parent) !== parent) parent = dirname(parent)
   await disk.list(parent)

@@ -2,6 +2,7 @@
  * The superblock of a data folder: distinguishes a device from an empty folder and from other files, and counts the
  * process incarnations on it.
  */
+import { dirname } from "node:path"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId, Incarnation, StoreId } from "@hayloft/base/ids.js"
 import { parseIncarnation } from "@hayloft/base/ids.js"
@@ -58,10 +59,26 @@ export async function readSuperblock(disk: Disk, folder: string): Promise<Superb
   return bytes && namingFile(pathIn(folder), () => decodeSuperblock(bytes))
 }
 
-/** Throws `folderNotEmpty` for a folder with files that are not a device's, and the errors of `readSuperblock`. */
+/**
+ * Throws `foreignFolder` for a folder that could become a device inside another one, which would fail together with that, and be
+ * removed with it.
+ */
+export async function checkOutside(disk: Disk, folder: string): Promise<void> {
+  for (let above = dirname(folder); above !== dirname(above); above = dirname(above)) {
+    if (!(await disk.exists(pathIn(above)))) continue
+    const message = `${folder} is inside ${above}, the folder of another device; use a separate folder for each device`
+    throw fail("foreignFolder", { message })
+  }
+}
+
+/**
+ * Throws `folderNotEmpty` for a folder with files that are not a device's, and the errors of `readSuperblock` and, if it is no
+ * device yet, `checkOutside`.
+ */
 export async function inspectFolder(disk: Disk, folder: string): Promise<FolderContent> {
   const superblock = await readSuperblock(disk, folder)
   if (superblock !== undefined) return { kind: "device", superblock }
+  await checkOutside(disk, folder)
   const others = (await disk.list(folder)).filter(name => !NO_CONTENT.test(name))
   if (await isWrittenBack(disk, folder, others)) return { kind: "empty" }
   return (await remainsIn(disk, folder, others)) ?? notOurs(folder, others)
