@@ -108,6 +108,11 @@ export const SERVICE_EVENTS = {
     "Read `reason`. For `EMFILE` or `ENFILE` raise the limit of open files (`LimitNOFILE` in the systemd unit) and restart. Connections that exist go on.",
     "guide/install.md#systemd",
   ),
+  few_open_files: warn(
+    "The process may have fewer open files and sockets than its ports could use: each port takes `connectionsMax` connections at a time, so that half of the files are left to the store. Further connections are answered 503.",
+    "Raise the limit (`LimitNOFILE` in the systemd unit, `ulimit -n`, `--ulimit nofile` of a container) and restart, if you expect more clients at a time.",
+    "guide/install.md#systemd",
+  ),
   audit_record_lost: warn(
     "A change was made, or tried, and could not be written to the audit log; `operation` and `target` say which, `reason` why: a full, overloaded or halted store, or one that did not respond within five seconds. The line `admin_change`, or that of the request to S3, IAM or KMS, has the change itself.",
     "Mend what `reason` says. Keep the lines `admin_change` of that time if you need a complete record.",

@@ -289,7 +289,7 @@ function limitFindings({ limits, wanted }: DoctorFacts): readonly DoctorFinding[
 function openFilesFinding(limit: number, wanted: number): DoctorFinding {
   const check = "open files"
   if (limit >= wanted) return ok(check, limit === Infinity ? "no limit" : `at most ${limit}`)
-  const found = `at most ${limit}, up to ${wanted} may be needed: set LimitNOFILE=65536 in the unit, or ulimit -n 65536`
+  const found = `at most ${limit}, up to ${wanted} may be needed: set LimitNOFILE=131072 in the unit, or ulimit -n 131072`
   return limit < OPEN_FILES_PROBLEM ? problem(check, found) : warning(check, found)
 }
 

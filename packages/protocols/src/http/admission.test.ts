@@ -7,7 +7,7 @@ import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { Admission } from "./admission.js"
 import type { Party } from "@hayloft/base/places-core.js"
 import type { Exchange } from "./contract.js"
-import { HTTP_LIMITS, limitsOfThread, type HttpLimits } from "./limits.js"
+import { HTTP_LIMITS, limitsOfFiles, limitsOfThread, type HttpLimits } from "./limits.js"
 import { RawClient } from "./testing-raw-client.js"
 import { pause, echoLength, serve, stopAll, until } from "./testing-listener.js"
 
@@ -332,4 +332,16 @@ test("threads that share the ports together have the limits of one, and each can
     assert.ok(reserveOfEach >= 1 && inFlightReserve >= 8 * reserveOfEach)
   }
   assert.deepEqual(limitsOfThread(HTTP_LIMITS, 1), HTTP_LIMITS)
+})
+
+test("connections of all ports together take half of the open files at most, and no port is without any", () => {
+  for (const files of [8, 64, 256, 1_024, 65_536, 1_048_576]) {
+    for (let ports = 1; ports <= Math.min(8, files / 4); ports += 1) {
+      const { connectionsMax, connectionsReserve } = limitsOfFiles(HTTP_LIMITS, files, ports)
+      assert.ok(ports * (connectionsMax + connectionsReserve) <= files / 2, `${files} files, ${ports} ports`)
+      assert.ok(connectionsMax >= 1 && connectionsReserve >= 1)
+    }
+  }
+  assert.deepEqual(limitsOfFiles(HTTP_LIMITS, 65_536, 3), HTTP_LIMITS)
+  assert.deepEqual(limitsOfFiles(HTTP_LIMITS, undefined, 3), HTTP_LIMITS)
 })

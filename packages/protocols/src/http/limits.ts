@@ -90,6 +90,17 @@ export const HTTP_LIMITS: HttpLimits = {
 /** The least places of an account, and of those in reserve, in one of several threads. */
 const RESERVE_MIN = 8
 
+/**
+ * The limits of each of so many ports, in a process that may have so many open files and sockets (undefined: nobody knows). The
+ * connections of all ports take half of them at most, so that clients cannot take what the store needs for its own files.
+ */
+export function limitsOfFiles(limits: HttpLimits, openFilesMax: number | undefined, ports: number): HttpLimits {
+  if (openFilesMax === undefined) return limits
+  const each = Math.max(2, Math.floor(openFilesMax / 2 / ports))
+  const connectionsReserve = Math.min(limits.connectionsReserve, Math.ceil(each / 8))
+  return { ...limits, connectionsReserve, connectionsMax: Math.min(limits.connectionsMax, each - connectionsReserve) }
+}
+
 /** The limits of one of so many threads that share the ports: those of counts are divided, those of one request are not. */
 export function limitsOfThread(limits: HttpLimits, threads: number): HttpLimits {
   const part = (max: number, least?: number): number => partOf(max, 1 / threads, least)

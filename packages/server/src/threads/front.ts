@@ -12,7 +12,9 @@ import {
   Certificates,
   HTTP_LIMITS,
   HttpServer,
+  limitsOfFiles,
   limitsOfThread,
+  type HttpLimits,
   type HttpServerSettings,
   type Protocol,
   type RequestWatch,
@@ -20,6 +22,7 @@ import {
 import type { AccessLog, LiveRequests } from "@hayloft/admin/observe/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
+import { openFilesMax } from "@hayloft/base/seams/telemetry/real-process.js"
 import { registerExpiry, registerExpiryOfS3 } from "../ports/certificate-expiry.js"
 import type { FrontThreads } from "./front-workers.js"
 import { RuntimeFiles } from "../process/runtime-file.js"
@@ -90,8 +93,11 @@ export class Front {
     const certificates =
       config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
     registerExpiryOfS3(seams.telemetry.metrics, config, certificates)
+    const ofFiles = limitsOfPorts(config)
+    const { connectionsMax } = ofFiles
+    if (connectionsMax < HTTP_LIMITS.connectionsMax) seams.telemetry.log.warn("few_open_files", { connectionsMax })
     const limits = {
-      ...limitsOfThread(HTTP_LIMITS, 1 / BOUNDS_OF[config.profile].share),
+      ...limitsOfThread(ofFiles, 1 / BOUNDS_OF[config.profile].share),
       stopMs: config.shutdown.stopMs,
     }
     let serving = (): StoreSession => session
@@ -198,6 +204,10 @@ export const furtherAddresses = (config: ServeConfig): readonly (ListenAddress &
     const listen = listenOf(config)
     return listen === undefined ? [] : [{ flag, ...listen }]
   })
+
+/** The limits of each port, with those of S3 and the admin port. */
+const limitsOfPorts = (config: ServeConfig): HttpLimits =>
+  limitsOfFiles(HTTP_LIMITS, openFilesMax(), 2 + furtherAddresses(config).length)
 
 interface PortHost {
   readonly seams: SessionHost["seams"]

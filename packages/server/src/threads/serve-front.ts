@@ -16,6 +16,7 @@ import { RealDisk } from "@hayloft/base/seams/disk/index.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
 import type { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"
 import { WholeLines } from "@hayloft/base/seams/telemetry/real-lines.js"
+import { openFilesMax } from "@hayloft/base/seams/telemetry/real-process.js"
 import { RealTelemetry, shownFields } from "@hayloft/base/seams/telemetry/real.js"
 import type { Tracer } from "@hayloft/base/trace.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
@@ -40,6 +41,7 @@ import {
   Certificates,
   HTTP_LIMITS,
   HttpServer,
+  limitsOfFiles,
   limitsOfThread,
 } from "@hayloft/protocols/http/index.js"
 import { shownDueTimeMs } from "@hayloft/objects/index.js"
@@ -265,7 +267,9 @@ class FrontThread {
     const { tls, shutdown } = config
     const ofS3 = tls && new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile })
     registerExpiryOfS3(telemetry.metrics, config, ofS3)
-    const limits = { ...limitsOfThread(HTTP_LIMITS, config.threads), stopMs: shutdown.stopMs }
+    // The admin port is the engine thread's.
+    const ofFiles = limitsOfFiles(HTTP_LIMITS, openFilesMax(), ports.length + 1)
+    const limits = { ...limitsOfThread(ofFiles, config.threads), stopMs: shutdown.stopMs }
     // One for all ports: websites are weighed against accounts.
     const admission = new Admission(clock, limits)
     this.admission = admission

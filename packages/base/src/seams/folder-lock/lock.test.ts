@@ -1,5 +1,5 @@
 import assert from "node:assert/strict"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -66,6 +66,30 @@ test("another process is refused while the first lives, and takes over once it w
     assert.deepEqual(readdirSync(folder), [])
   })
 })
+
+const HOLDS_WITH_ONE_FILE_LEFT = `
+  const { closeSync, openSync } = await import("node:fs")
+  const { RealLocks } = await import(${JSON.stringify(new URL("./real.js", import.meta.url).href)})
+  const lock = await new RealLocks().take(process.argv[1])
+  const files = []
+  try {
+    for (;;) files.push(openSync("/dev/null"))
+  } catch {
+    // The owner can ask itself, and has no file for the answer.
+    closeSync(files.pop())
+  }
+  process.stdout.write((await lock.isHeld()) + " " + (await lock.isAnothers()))
+  process.exit()
+`
+
+test("an owner that has no file handle left for an answer is still the owner", () =>
+  inFolder(async folder => {
+    const script = `ulimit -n 60; exec "$0" --input-type=module -e "$1" "$2"`
+    const args = ["-c", script, process.execPath, HOLDS_WITH_ONE_FILE_LEFT, folder]
+    const child = spawnSync("bash", args, { encoding: "utf8" })
+    assert.equal(child.stdout, "true false", child.stderr)
+    await Promise.resolve()
+  }))
 
 test("a process that is too busy to answer itself takes a folder, and no other one can", async () => {
   await inFolder(async folder => {

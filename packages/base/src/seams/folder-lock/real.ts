@@ -27,6 +27,8 @@ const ATTEMPTS_MAX = 5
 const ANSWER_TIMEOUT_MS = 2000
 const SOCKET_PATH_BYTES_MAX = 103
 const TOKEN_BYTES = 8
+/** The unique part, the pid, and the namespace, which may be empty. */
+const WHOLE_TOKEN = /^[0-9a-f]+ (\d{1,10}) (\S*)$/
 /** A disk on which locking takes longer has failed. */
 const TAKE_MS_MAX = 10_000
 /** A release waits no longer; it completes when the disk responds, or when the process ends. */
@@ -34,7 +36,7 @@ const RELEASE_MS_MAX = 2_000
 
 type Answer =
   | { readonly kind: "token"; readonly token: string }
-  /** A process listens but does not respond. */
+  /** A process listens but does not respond, or not with its token. */
   | { readonly kind: "silent" }
   /** A name on which no process listens. */
   | { readonly kind: "stale" }
@@ -73,7 +75,7 @@ async function ownerBehind(answer: Answer): Promise<FolderLockOwner | undefined>
   const unknown = { pid: undefined, command: undefined }
   if (answer.kind === "silent") return unknown
   if (answer.kind !== "token") return undefined
-  const [, pid, namespace] = /^[0-9a-f]+ (\d{1,10}) (\S*)$/.exec(answer.token) ?? []
+  const [, pid, namespace] = WHOLE_TOKEN.exec(answer.token) ?? []
   if (pid === undefined || namespace !== (await pidNamespace())) return unknown
   const line = await fsp.readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")
   const command = line.replaceAll("\0", " ").trim()
@@ -93,7 +95,8 @@ function ask(address: string, answerMs: number = ANSWER_TIMEOUT_MS): Promise<Ans
     }
     socket.setEncoding("utf8")
     socket.on("data", text => (token += String(text)))
-    socket.on("end", () => end({ kind: "token", token }))
+    // An owner without a free file handle hangs up: it is alive, and has not said who it is.
+    socket.on("end", () => end(WHOLE_TOKEN.test(token) ? { kind: "token", token } : { kind: "silent" }))
     socket.on("error", error => {
       const code = codeOf(error)
       end({ kind: code === "ECONNREFUSED" ? "stale" : code === "ENOENT" ? "absent" : "silent" })

@@ -36,7 +36,8 @@ function openFiles(): number | undefined {
   }
 }
 
-function openFilesMax(): number | undefined {
+/** The limit of open files and sockets of this process. */
+export function openFilesMax(): number | undefined {
   try {
     const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? []
     return soft === undefined ? undefined : Number(soft)
