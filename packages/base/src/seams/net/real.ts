@@ -2,7 +2,8 @@
  * The real network: TCP, or TLS with the options that `Security` supplies.
  *
  * Without `Security` nothing is encrypted and nobody is authenticated: that is for tests and loopback only.
- * Limits    ACCEPTS_WAITING_MAX connections that wait to be accepted, READ_BYTES a read.
+ * Limits    ACCEPTS_WAITING_MAX connections that wait to be accepted, HANDSHAKES_MAX that have not proved who they are: a
+ *           further one ends that which has waited longest, since a peer needs a moment for its handshake.
  */
 import * as net from "node:net"
 import * as tls from "node:tls"
@@ -11,6 +12,7 @@ import { breakSocket } from "./real-break.js"
 import type { Connection, ConnectionEvents, Listener, Net, NetAddress } from "./contract.js"
 
 const ACCEPTS_WAITING_MAX = 511
+export const HANDSHAKES_MAX = 256
 
 /** Decides who may speak: it supplies the options of TLS, and judges each peer. */
 interface Security {
@@ -82,18 +84,7 @@ export class RealNet implements Net {
 
   listen(at: NetAddress, accept: (connection: Connection) => void): Promise<Listener> {
     const { security } = this
-    const server =
-      security === undefined ? net.createServer({ noDelay: true }) : tls.createServer(security.serverOptions())
-    if (security === undefined) {
-      server.on("connection", (socket: net.Socket) => accept(new RealConnection(socket, undefined)))
-    } else {
-      server.on("secureConnection", (socket: tls.TLSSocket) => {
-        const fingerprint = admitted(security, socket)
-        if (fingerprint !== undefined) accept(new RealConnection(socket, fingerprint))
-      })
-      // A handshake that fails ends its connection; its sender learns no more.
-      server.on("tlsClientError", (_error: Error, socket: tls.TLSSocket) => socket.destroy())
-    }
+    const server = security === undefined ? plainServer(accept) : secureServer(security, accept)
     return new Promise((resolve, reject) => {
       server.once("error", (error: Error) => {
         const message = `cannot listen on ${at.host}:${at.port}`
@@ -145,6 +136,43 @@ export class RealNet implements Net {
     socket.once(security === undefined ? "connect" : "secureConnect", onReady)
     return promise
   }
+}
+
+function plainServer(accept: (connection: Connection) => void): net.Server {
+  const server = net.createServer({ noDelay: true })
+  server.on("connection", (socket: net.Socket) => accept(new RealConnection(socket, undefined)))
+  return server
+}
+
+function secureServer(security: Security, accept: (connection: Connection) => void): net.Server {
+  const server = tls.createServer(security.serverOptions())
+  boundHandshakes(server)
+  server.on("secureConnection", (socket: tls.TLSSocket) => {
+    const fingerprint = admitted(security, socket)
+    if (fingerprint !== undefined) accept(new RealConnection(socket, fingerprint))
+  })
+  // A handshake that fails ends its connection; its sender learns no more.
+  server.on("tlsClientError", (_error: Error, socket: tls.TLSSocket) => socket.destroy())
+  return server
+}
+
+/** The name of a connection's peer, which is unique while the connection is open. */
+const nameOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAddress} ${remotePort}`
+
+/** Ends connections whose handshake has not ended, the oldest first, while there are more than `HANDSHAKES_MAX`. */
+function boundHandshakes(server: tls.Server): void {
+  /** By the names of their peers, in the order in which they came. */
+  const pending = new Map<string, net.Socket>()
+  server.on("connection", (socket: net.Socket) => {
+    const name = nameOf(socket)
+    pending.set(name, socket)
+    socket.once("close", () => {
+      if (pending.get(name) === socket) pending.delete(name)
+    })
+    const [oldest] = pending.values()
+    if (pending.size > HANDSHAKES_MAX) oldest?.destroy()
+  })
+  server.on("secureConnection", (socket: tls.TLSSocket) => pending.delete(nameOf(socket)))
 }
 
 function settledLater<T>() {
