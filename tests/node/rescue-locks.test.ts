@@ -126,6 +126,10 @@ test("a rescue keeps locks, names their buckets, and may be repeated", { timeout
     const mark = join(to, "rescue")
     const marked = await readFile(mark)
     assert.ok(marked.length > 0)
+    const listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+    const served = await run(process.execPath, [HAYLOFT, "serve", "--data", to, ...listen])
+    assert.notEqual(served.code, 0)
+    assert.match(served.stderr, /hayloft rescue has not completed/)
     const named = ["--locked-buckets", BUCKET]
     const done = await rescue(...named)
     assert.equal(done.code, 0, done.stderr)

@@ -8,6 +8,7 @@ import { checkOutside, inspectFolder, isMountPoint, isUnused, readControlRecord 
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Superblock } from "@hayloft/engine/format/device/superblock.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
+import { readRescueMark } from "./rescue-mark.js"
 
 type FolderContent =
   | { readonly kind: "absent" }
@@ -21,6 +22,8 @@ type FolderContent =
       readonly record: ControlRecord | Failure | undefined
       /** Nothing has been written to it yet. */
       readonly isUnused: boolean
+      /** The source of the rescue that fills it; undefined: none does. */
+      readonly rescuedFrom?: string | undefined
     }
   /** The superblock of a device is gone, and some of its files remain. `isEmptied`: no rows and no bodies. */
   | { readonly kind: "remains"; readonly record: ControlRecord; readonly isEmptied: boolean }
@@ -75,7 +78,9 @@ async function contentOf(disk: Disk, path: string): Promise<FolderContent> {
   const { superblock } = content
   const unused = await isUnused(disk, path)
   const record = await readControlRecord(disk, path)
-  if (record !== undefined || unused) return { kind: "device", superblock, record, isUnused: unused }
+  const rescuedFrom = await readRescueMark(disk, path)
+  const device = { kind: "device", superblock, ...(rescuedFrom !== undefined && { rescuedFrom }) } as const
+  if (record !== undefined || unused) return { ...device, record, isUnused: unused }
   const lost = fail("corruptRecord", { message: `${path} belongs to a store whose control record is gone` })
-  return { kind: "device", superblock, record: lost, isUnused: false }
+  return { ...device, record: lost, isUnused: false }
 }

@@ -44,6 +44,7 @@ import { policyOfNewStore, type ServeConfig } from "../config/index.js"
 import type { OpenedStore } from "./contract.js"
 import { inspect, withReason, type FolderInspection } from "./folder-inspection.js"
 import { firstRecord, makeDevices } from "./new-store.js"
+import { checkRescue } from "./rescue-mark.js"
 import { randomSecrets, openSecrets, sealSecrets, type MasterKeyFiles, type StoreSecrets } from "./secrets.js"
 import {
   devicesIn,
@@ -64,6 +65,8 @@ interface StartSeams {
   readonly stalls?: Stalls
   /** Incarnations below its own that the process takes for front threads, at most `FRONT_INCARNATIONS`. Absent: none. */
   readonly reserved?: number
+  /** The source of the rescue that fills the store. Absent: none does. */
+  readonly rescuedFrom?: string
 }
 
 /** Throws also `invalidArgument` once all incarnations are used up. */
@@ -128,13 +131,15 @@ class Start {
   private readonly disk: Disk
   private readonly locks: FolderLocks
   private readonly reserved: number
+  private readonly rescuedFrom: string | undefined
 
   constructor(
-    { clock, random, disk, locks, stalls = new Stalls(), reserved = 0 }: StartSeams,
+    { clock, random, disk, locks, stalls = new Stalls(), reserved = 0, rescuedFrom }: StartSeams,
     private readonly config: ServeConfig,
     private readonly masterKeyFiles: MasterKeyFiles,
   ) {
     this.reserved = reserved
+    this.rescuedFrom = rescuedFrom
     this.clock = clock
     this.random = random
     this.disk = disk
@@ -214,6 +219,7 @@ class Start {
         return inspect(this.diskOf(path), path)
       },
     )
+    checkRescue(inspections, this.rescuedFrom)
     const plan = await this.planOf(inspections)
     if (plan.kind === "new") {
       checkMayCreate(this.config, "the data folders have")

@@ -1,15 +1,17 @@
-/** Objects that were packed have the same ETag and checksum in the new store. */
+/** The new store of a rescue: packed objects keep ETag and checksum, and nothing serves it before it is complete. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { encodePackingSetting } from "@hayloft/engine/format/objects/packing-rows.js"
 import { Machine, noSignal, sourceOf } from "../testing-engine.js"
 import { config } from "../open/testing-start.js"
-import type { Engine } from "../index.js"
+import { openStore, removeRescueMark, writeRescueMark, type Engine, type OpenedStore } from "../index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { SimLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { StoreTarget } from "./store-target.js"
+import { isBegun, StoreTarget } from "./store-target.js"
 import { DoomedStore } from "./testing-rescue.js"
 
 for (const isBackedUp of [true, false])
@@ -51,3 +53,33 @@ for (const isBackedUp of [true, false])
       assert.deepEqual([info.etag, info.checksum?.algorithm], [etag, isBackedUp ? "CRC32C" : info.checksum?.algorithm])
     }
   })
+
+test("a store that a rescue has not completed is not served, wherever the rescue was cut off", async () => {
+  const [clock, random] = [new SimClock(), new SimRandom(3)]
+  const [simulated, locks] = [new SimDisk(), new SimLocks()]
+  const disk = simulated.boot()
+  const dataFolders = ["/new", "/other"]
+  const open = (rescuedFrom?: string) => {
+    const seams = { clock, random, disk, locks: locks.boot(), ...(rescuedFrom !== undefined && { rescuedFrom }) }
+    return clock.runUntil(openStore(seams, { ...config, dataFolders }, undefined))
+  }
+  const close = async ({ devices }: OpenedStore) => {
+    for (const device of devices) await clock.runUntil(device.release())
+  }
+  await close(await open("x"))
+  for (const path of dataFolders) await clock.runUntil(disk.makeFolder(`${path}/volumes`))
+  await assert.rejects(clock.runUntil(isBegun(disk, dataFolders, "x")), error => isFailure(error, "folderNotEmpty"))
+  for (const path of dataFolders) {
+    await clock.runUntil(writeRescueMark(disk, path, "x"))
+    await assert.rejects(open(), /\/(new|other) belongs to a store that hayloft rescue has not completed/)
+    await assert.rejects(open("y"), /has not completed/)
+    assert.equal(await clock.runUntil(isBegun(disk, dataFolders, "x")), true)
+    await assert.rejects(clock.runUntil(isBegun(disk, dataFolders, "y")), error => isFailure(error, "folderNotEmpty"))
+    await close(await open("x"))
+  }
+  await clock.runUntil(removeRescueMark(disk, "/new"))
+  await assert.rejects(open(), /\/other belongs to a store that hayloft rescue has not completed/)
+  assert.equal(await clock.runUntil(isBegun(disk, dataFolders, "x")), true)
+  await clock.runUntil(removeRescueMark(disk, "/other"))
+  await close(await open())
+})

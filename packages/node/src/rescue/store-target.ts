@@ -11,13 +11,21 @@ import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.j
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { defaultPolicy, type KeyService } from "@hayloft/access/keys/index.js"
 import { MIB, PARTS_MAX } from "@hayloft/base/limits.js"
-import type { AccountId, BucketName, KmsKeyId, MultipartId, ObjectKey } from "@hayloft/base/ids.js"
+import type { AccountId, BucketName, KmsKeyId, MultipartId, ObjectKey, StoreId } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { ServeConfig } from "../config/index.js"
-import { readRecordFile, replaceRecordFile } from "@hayloft/engine/device/index.js"
 import { supervise, type BackgroundService } from "@hayloft/base/life/index.js"
-import { inspect, mapClass, openStore, type OpenedStore, type MasterKeyFiles, type StoreControl } from "../index.js"
+import {
+  inspect,
+  mapClass,
+  openStore,
+  removeRescueMark,
+  writeRescueMark,
+  type OpenedStore,
+  type MasterKeyFiles,
+  type StoreControl,
+} from "../index.js"
 import {
   headersOf,
   versionPages,
@@ -40,8 +48,6 @@ import { grouped, RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
 import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount, RescuedKey } from "./target.js"
 
-/** Marker file of an unfinished rescue; it contains the id of the source. */
-const MARK_NAME = "rescue"
 const VERSIONS_PER_PAGE = 1_000
 /** The size of the parts that ranges become, unless there were too many. */
 const RESCUED_PART_BYTES = 64 * MIB
@@ -95,22 +101,22 @@ interface OpenBucket {
 
 /** Returns true if an earlier run began to fill these folders from the same source. Throws `folderNotEmpty`. */
 export async function isBegun(disk: Disk, folders: readonly string[], source: string): Promise<boolean> {
-  let begun = false
+  const used: { readonly path: string; readonly storeId: StoreId; readonly rescuedFrom: string | undefined }[] = []
   for (const path of folders) {
     const { content } = await inspect(disk, path)
     if (content.kind === "broken") throw content.failure
     if (content.kind === "remains") throw fail("folderNotEmpty", { path, found: "the remains of a device" })
     if (content.kind !== "device" || content.isUnused) continue
-    const mark = await readRecordFile(disk, markOf(path))
-    if (mark === undefined || Buffer.from(mark).toString("latin1").trim() !== source) {
-      throw fail("folderNotEmpty", { path, found: "a store" })
-    }
-    begun = true
+    used.push({ path, storeId: content.superblock.storeId, rescuedFrom: content.rescuedFrom })
   }
-  return begun
+  // An earlier run may have been cut off while it marked its folders, or removed the marks.
+  const begun = used.find(({ rescuedFrom }) => rescuedFrom === source)
+  for (const { path, storeId, rescuedFrom } of used) {
+    const isOurs = rescuedFrom === source || (rescuedFrom === undefined && storeId === begun?.storeId)
+    if (!isOurs) throw fail("folderNotEmpty", { path, found: "a store" })
+  }
+  return begun !== undefined
 }
-
-const markOf = (folder: string): string => `${folder}/${MARK_NAME}`
 
 export class StoreTarget implements RescueTarget {
   private readonly buckets = new Map<BucketName, OpenBucket>()
@@ -144,11 +150,14 @@ export class StoreTarget implements RescueTarget {
   ): Promise<StoreTarget> {
     const { clock, random, disk, locks } = seams
     const isContinued = await isBegun(disk, settings.dataFolders, source)
-    const store = await openStore({ clock, random, disk, locks }, settings, fileKeys.current, fileKeys.next)
+    const store = await openStore(
+      { clock, random, disk, locks, rescuedFrom: source },
+      settings,
+      fileKeys.current,
+      fileKeys.next,
+    )
     try {
-      for (const { identity } of store.devices) {
-        await replaceRecordFile(disk, markOf(identity.path), Buffer.from(`${source}\n`))
-      }
+      for (const { identity } of store.devices) await writeRescueMark(disk, identity.path, source)
       const onStolen = (failure: Error): never => {
         throw failure
       }
@@ -532,7 +541,7 @@ export class StoreTarget implements RescueTarget {
   async finish(): Promise<void> {
     for (const { bucket, lock } of this.buckets.values())
       if (lock?.defaultRetention !== undefined) await this.services.buckets.setLock(bucket, lock.defaultRetention)
-    for (const { identity } of this.store.devices) await this.seams.disk.remove(markOf(identity.path))
+    for (const { identity } of this.store.devices) await removeRescueMark(this.seams.disk, identity.path)
   }
 
   async close(): Promise<void> {
