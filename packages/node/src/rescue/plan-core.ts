@@ -130,6 +130,7 @@ function plannedOfRow(version: KnownVersion, facts: KeyFacts): PlannedVersion | 
     lock: record.lock,
     storageClass: head.storageClass,
     restore: record.restore,
+    expiresAtSeconds: record.expiresAtSeconds,
     largeObject: record.largeObject,
     sealing: sealingOf(record, content),
     checksum: algorithm && type ? { algorithm, type, value: record.checksumValue } : undefined,

@@ -67,6 +67,8 @@ export interface PlannedVersion {
   readonly storageClass: StorageClass | undefined
   /** The end of a restore, which may be over; undefined if the version was not restored, or its row is unknown. */
   readonly restore?: VersionRestore | undefined
+  /** The second from which on it does not exist any more, also if that has passed; undefined: it does not expire, or it is unknown. */
+  readonly expiresAtSeconds?: number | undefined
   /** Its bytes are the segment list of a large object; undefined: they are not, or it is unknown. */
   readonly largeObject?: LargeObject | undefined
   /** How it is encrypted; "noted": as the recovery header of `noteOf` says. */

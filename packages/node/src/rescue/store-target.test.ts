@@ -12,13 +12,30 @@ import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { SimLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { isBegun, StoreTarget } from "./store-target.js"
-import { DoomedStore } from "./testing-rescue.js"
+import { DoomedStore, type Rescued } from "./testing-rescue.js"
+
+/** Rescues all devices into a store that runs. */
+async function rescueInto(store: DoomedStore): Promise<Rescued & { readonly engine: Engine }> {
+  const { clock, telemetry } = store.machine
+  const seams = { clock, random: new SimRandom(2), disk: new SimDisk().boot(), locks: new SimLocks().boot() }
+  const opened: Engine[] = []
+  const run = async () => {
+    const engine = await Object.assign(new Machine({ devices: 1 }), { clock }).open()
+    opened.push(engine)
+    return { engine, backgroundServices: [], stop: () => Promise.resolve() }
+  }
+  const plan = { settings: { ...config, dataFolders: ["/new"] }, fileKeys: { current: undefined }, source: "x", run }
+  const rescued = await store.rescue([1, 2, 3, 4], {}, undefined, shards =>
+    StoreTarget.open({ ...seams, telemetry }, plan, shards, () => undefined, noSignal),
+  )
+  const [engine = assert.fail("it is open")] = opened
+  return { ...rescued, engine }
+}
 
 for (const isBackedUp of [true, false])
   test(`a packed object is a single upload again; with rows: ${isBackedUp}`, async () => {
     const store = await DoomedStore.open(4)
-    const { machine } = store
-    const { clock } = machine
+    const { clock } = store.machine
     const bucket = await store.bucket("plain")
     const etags = new Map<string, string>()
     for (let i = 0; i < 16; i += 1) {
@@ -31,20 +48,8 @@ for (const isBackedUp of [true, false])
     await store.settle("packing")
     await store.settle("collector")
     if (isBackedUp) await store.backUp()
-    const seams = { clock, random: new SimRandom(2), disk: new SimDisk().boot(), locks: new SimLocks().boot() }
-    const opened: Engine[] = []
-    const run = async () => {
-      const engine = await Object.assign(new Machine({ devices: 1 }), { clock }).open()
-      opened.push(engine)
-      return { engine, backgroundServices: [], stop: () => Promise.resolve() }
-    }
-    const plan = { settings: { ...config, dataFolders: ["/new"] }, fileKeys: { current: undefined }, source: "x", run }
-    const { telemetry } = machine
-    const rescued = await store.rescue([1, 2, 3, 4], {}, undefined, shards =>
-      StoreTarget.open({ ...seams, telemetry }, plan, shards, () => undefined, noSignal),
-    )
-    assert.equal(rescued.summary[isBackedUp ? "certain" : "probable"].objects, 16)
-    const [engine = assert.fail("it is open")] = opened
+    const { summary, engine } = await rescueInto(store)
+    assert.equal(summary[isBackedUp ? "certain" : "probable"].objects, 16)
     const { objects, buckets } = engine.services
     const found = await clock.runUntil(Promise.resolve(buckets.open(bucket.name)))
     for (const [key, etag] of etags) {
@@ -82,4 +87,41 @@ test("a store that a rescue has not completed is not served, wherever the rescue
   assert.equal(await clock.runUntil(isBegun(disk, dataFolders, "x")), true)
   await clock.runUntil(removeRescueMark(disk, "/other"))
   await close(await open())
+})
+
+test("an object that expires does so in the new store, also if its time has passed meanwhile", async () => {
+  const store = await DoomedStore.open(4)
+  const { clock } = store.machine
+  const bucket = await store.bucket("plain")
+  const nowSeconds = Math.ceil(clock.wallMs() / 1_000)
+  const [soon, late] = [nowSeconds + 7_200, nowSeconds + 1_000_000]
+  for (const [name, lengthBytes] of [
+    ["small", 100],
+    ["large", 200_000],
+  ] as const) {
+    await store.put(bucket, name, store.bytes(lengthBytes))
+    for (const expiresAtSeconds of [soon, late]) {
+      const key = objectKeyOfText(`${name} ${expiresAtSeconds === soon ? "soon" : "late"}`)
+      const attributes = { headers: {}, userMetadata: [] }
+      const body = sourceOf(store.bytes(lengthBytes))
+      const request = { bucket, key, conditions: {}, signal: noSignal, body, attributes, tags: [], expiresAtSeconds }
+      await clock.runUntil(store.services.objects.put(request))
+    }
+  }
+  await store.backUp()
+  await clock.advance(7_200_000)
+  const { engine, summary } = await rescueInto(store)
+  assert.equal(summary.certain.objects, 6)
+  const { objects, buckets } = engine.services
+  const found = await clock.runUntil(Promise.resolve(buckets.open(bucket.name)))
+  const expiryOf = async (key: string) => {
+    const request = { bucket: found, key: objectKeyOfText(key), conditions: {}, headersOnly: true }
+    return (await clock.runUntil(Promise.resolve(objects.get(request)))).info.expiresAtSeconds
+  }
+  await clock.advance(60_000)
+  for (const name of ["small", "large"]) {
+    assert.equal(await expiryOf(name), undefined)
+    assert.equal(await expiryOf(`${name} late`), late)
+    await assert.rejects(expiryOf(`${name} soon`), error => isFailure(error, "noSuchKey"))
+  }
 })

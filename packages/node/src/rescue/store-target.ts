@@ -49,6 +49,8 @@ import type { SourceShards } from "./source-shards.js"
 import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount, RescuedKey } from "./target.js"
 
 const VERSIONS_PER_PAGE = 1_000
+/** A version that has expired by now gets an expiry again, so soon: no new one may have one that is over. */
+const EXPIRED_AFTER_SECONDS = 60
 /** The size of the parts that ranges become, unless there were too many. */
 const RESCUED_PART_BYTES = 64 * MIB
 
@@ -376,8 +378,15 @@ export class StoreTarget implements RescueTarget {
     }
     if (sealed && content.kind !== "packed") return this.putSealed(bucket, key, version, content, sealed)
     const body = this.body(content.kind === "inline" ? content.bytes : rangesIn(content), { md5, checksum })
-    const what = { bucket, key, ...detailsOf(version), conditions: {}, body, signal: this.signal }
+    const expiresAtSeconds = this.expiryOf(version)
+    const what = { bucket, key, ...detailsOf(version), expiresAtSeconds, conditions: {}, body, signal: this.signal }
     return this.orReason(body, this.services.objects.put(what))
+  }
+
+  /** The expiry of the new version. One that is over stays over: the new store removes the version as the former one would have. */
+  private expiryOf({ expiresAtSeconds }: ReadyVersion): number | undefined {
+    const nowSeconds = Math.ceil(this.seams.clock.wallMs() / 1_000)
+    return expiresAtSeconds && Math.max(expiresAtSeconds, nowSeconds + EXPIRED_AFTER_SECONDS)
   }
 
   /** An encrypted object, as it is. */
@@ -400,6 +409,7 @@ export class StoreTarget implements RescueTarget {
       sizeBytes,
       md5,
       largeObject,
+      expiresAtSeconds: this.expiryOf(version),
       signal: this.signal,
       checksum: {
         checksumAlgorithm: isWhole ? checksum.algorithm : undefined,
@@ -444,7 +454,7 @@ export class StoreTarget implements RescueTarget {
       }
       completed.push({ partNumber, etag: stored.etag, checksum: undefined })
     }
-    return this.complete(target, completed)
+    return this.complete(target, completed, version)
   }
 
   /** The result, or why the object cannot be written. */
@@ -485,7 +495,7 @@ export class StoreTarget implements RescueTarget {
       const of = declared && { algorithm: declared.algorithm, value }
       return { partNumber, body: this.body([wholeOf(body)], { md5, checksum: of }) }
     })
-    return this.putParts({ bucket, key, ...detailsOf(version), checksum: declared }, promised)
+    return this.putParts({ bucket, key, ...detailsOf(version), checksum: declared }, promised, version)
   }
 
   /** Ranges become parts of some megabytes, of an object that can grow again. */
@@ -497,12 +507,13 @@ export class StoreTarget implements RescueTarget {
   ): Promise<string | undefined> {
     const parts = grouped(ranges, Math.max(RESCUED_PART_BYTES, Math.ceil(version.sizeBytes / (PARTS_MAX / 2))))
     const numbered = parts.map((part, i) => ({ partNumber: i + 1, body: this.body(part, NOTHING_PROMISED) }))
-    return this.putParts({ bucket, key, ...detailsOf(version), checksum: undefined }, numbered)
+    return this.putParts({ bucket, key, ...detailsOf(version), checksum: undefined }, numbered, version)
   }
 
   private async putParts(
     upload: CreateMultipartRequest,
     parts: readonly { readonly partNumber: number; readonly body: RescuedBody }[],
+    version: ReadyVersion,
   ): Promise<string | undefined> {
     const { multipart } = this.services
     const { bucket, key } = upload
@@ -518,17 +529,19 @@ export class StoreTarget implements RescueTarget {
         return `part ${partNumber}: ${reason}`
       }
     }
-    return this.complete(target, completed)
+    return this.complete(target, completed, version)
   }
 
   private async complete(
     target: { readonly bucket: Bucket; readonly key: ObjectKey; readonly multipartId: MultipartId },
     parts: readonly CompletedPart[],
+    version: ReadyVersion,
   ): Promise<string | undefined> {
     const { multipart } = this.services
+    const expiresAtSeconds = this.expiryOf(version)
     const nothing = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }
     try {
-      await multipart.complete({ ...target, parts, ...nothing, signal: this.signal })
+      await multipart.complete({ ...target, parts, ...nothing, expiresAtSeconds, signal: this.signal })
       return undefined
     } catch (error) {
       if (!isFailure(error, "entityTooSmall", "invalidPart", "retentionIsOver")) throw error

@@ -62,6 +62,8 @@ interface ImportedObject extends Described {
   readonly md5: Uint8Array | undefined
   readonly checksum: NewVersion["checksum"]
   readonly largeObject?: LargeObject | undefined
+  /** It is the same as in `PutRequest`. */
+  readonly expiresAtSeconds?: number | undefined
   readonly signal: AbortSignal
 }
 
@@ -101,6 +103,7 @@ export class SealedImport {
   async put(request: ImportedObject): Promise<undefined> {
     const { bucket, content, sealed, storageClass } = request
     await useClass(this.parts.ingest.classes, storageClass)
+    await this.parts.ingest.expiring.prepare(bucket.id, request.expiresAtSeconds)
     if (request.largeObject) await this.parts.ingest.expiring.refuseEarlier()
     await this.parts.keys.restore(bucket.id, sealed.sealing, sealed)
     if (!(content instanceof Uint8Array)) {
@@ -184,11 +187,12 @@ export class SealedImport {
     version: Pick<NewVersion, "content" | "payload" | "sizeBytes" | "md5">,
     { uploadId, hints }: { readonly uploadId: UploadId | undefined; readonly hints: Hints },
   ): Promise<void> {
-    const { bucket, key, details, lock, storageClass, sealed, checksum, largeObject } = request
+    const { bucket, key, details, lock, storageClass, sealed, checksum, largeObject, expiresAtSeconds } = request
     const { keys, metadata, storeClock } = this.parts
     const facts = { ...version, parts: 0, random: this.random.bytes(RANDOM_BYTES) }
     const sealing = await keys.bind(sealed.sealing, factsOf(bucket.id, key, facts))
-    const whole = { ...facts, checksum, details, storageClass, isShared: false, lock, sealing, largeObject }
+    const described = { checksum, details, storageClass, lock, sealing, largeObject, expiresAtSeconds }
+    const whole = { ...facts, ...described, isShared: false }
     const clockMs = storeClock.nowMs()
     await metadata.run(
       putVersion({ bucketId: bucket.id, key, uploadId, conditions: {}, version: whole, clockMs, hints }),
