@@ -59,6 +59,7 @@ export class FakeRemotes implements RemoteAdmin {
     },
     { key: objectKeyOfText("gone.txt"), kind: "delete", sizeBytes: 0, sinceMs: 4, lastError: undefined },
   ]
+  readonly resumed: string[] = []
   remote: readonly { readonly bucket: Bucket; readonly setting: RemoteSetting }[] = []
 
   stores(): readonly ShownStore[] {
@@ -71,6 +72,10 @@ export class FakeRemotes implements RemoteAdmin {
 
   async pending(_: Bucket, max: number): Promise<readonly PendingWrite[]> {
     return this.writes.slice(0, max)
+  }
+
+  async resume({ name }: Bucket): Promise<void> {
+    this.resumed.push(name)
   }
 
   async buckets(): ReturnType<RemoteAdmin["buckets"]> {

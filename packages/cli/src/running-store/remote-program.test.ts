@@ -160,6 +160,14 @@ test("pending writes are listed with their errors, and a list that is cut off sa
   assert.match((await hayloft("remote", "show", "remote-1")).out, /\npending writes +more than 1,000\n$/)
 })
 
+test("pending writes that are held go on", async () => {
+  await makeBucket()
+  await hayloft(...SMALLEST)
+  const { code, out } = await hayloft("remote", "resume", "remote-1")
+  assert.deepEqual([code, store.remotes.resumed], [0, ["remote-1"]])
+  assert.match(out, /\ndelete +1970\S+ \S+ +gone\.txt\n$/)
+})
+
 test("a store without remote buckets says how to switch them on", async () => {
   replaced = { core: {} }
   const off = await hayloft("remote", "stores")

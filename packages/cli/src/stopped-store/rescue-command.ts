@@ -109,6 +109,8 @@ const KINDS: Readonly<Record<string, string>> = {
   class: "storage class",
   bucket: "bucket",
   quota: "quota of",
+  copies: "paused copies of",
+  "remote-buckets": "held pending writes of",
 }
 
 function entryText(entry: RescueEntry): string {

@@ -8,6 +8,7 @@ import { KIB } from "@hayloft/base/limits.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { noSignal } from "@hayloft/upkeep/repair/testing-repair.js"
 import { REMOTE_LIMITS } from "../remote-buckets/limits.js"
+import { COPIES } from "./feature.js"
 import { COPIES_LIMITS } from "./limits.js"
 import { CopiesScene } from "./testing-copies.js"
 
@@ -321,6 +322,24 @@ test("a paused bucket sends nothing, and goes on where it was", async () => {
   await scene.run(scene.copies.pause(scene.bucket, false))
   await scene.settle()
   await scene.assertCopied("it goes on")
+})
+
+test("after a loss of rows nothing is sent until the operator says so, also if nothing had been copied before", async () => {
+  for (const hasBegun of [false, true]) {
+    const scene = await CopiesScene.open()
+    await scene.put("a", "1")
+    await scene.set()
+    if (hasBegun) await scene.settle()
+    const there = scene.there().size
+    await scene.run(COPIES.afterLoss(scene.world.tablet))
+    await scene.put("b", "2")
+    scene.restart()
+    await scene.work(5_000)
+    assert.deepEqual([scene.there().size, (await scene.status()).isPaused], [there, true])
+    await scene.run(scene.copies.pause(scene.bucket, false))
+    await scene.settle()
+    await scene.assertCopied("it goes on")
+  }
 })
 
 test("a process that is killed while the last objects are on their way fills on", async () => {

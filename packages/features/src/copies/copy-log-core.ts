@@ -35,8 +35,8 @@ import {
   type ParkedCopy,
 } from "@hayloft/engine/format/objects/copies.js"
 import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
-import type { BucketRecord } from "@hayloft/engine/format/records.js"
-import { bucketRowKey, suffixRange, versionRowKey } from "@hayloft/engine/format/row-key.js"
+import { decodeSetting, type BucketRecord } from "@hayloft/engine/format/records.js"
+import { bucketRowKey, settingRowKey, suffixRange, versionRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   decodeVersion,
   encodeDetails,
@@ -47,6 +47,7 @@ import {
 import { command, deletionsOf, query, type CommandView, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { ChangedObject } from "@hayloft/objects/door/index.js"
 import { bucketOfRow, requireBucket } from "@hayloft/objects/door/rows.js"
+import { parseCopiesSetting } from "./setting.js"
 
 /** Rows of the log that one command removes. */
 export const COPY_ROWS_PER_COMMAND = 256
@@ -264,16 +265,23 @@ export const restartCopies = command<[bucketId: BucketId, removesOthers: boolean
   },
 })
 
-/** Pauses the copies of a bucket, or lets them go on. Returns false if nothing was copied yet. */
+/** Pauses the copies of a bucket, also before anything was copied, or lets them go on. Returns false if there are none. */
 export const pauseCopies = command<[bucketId: BucketId, isPaused: boolean], boolean>({
   name: "PauseCopies",
   grows: false,
-  touches: bucketId => [["copyState", copyStateRowKey(bucketId)]],
-  decide(view, _time, bucketId, isPaused) {
+  touches: bucketId => [
+    ["buckets", bucketRowKey(bucketId)],
+    ["copyState", copyStateRowKey(bucketId)],
+  ],
+  decide(view, { nowMs }, bucketId, isPaused) {
     const row = view.ifPresent("copyState", copyStateRowKey(bucketId))
-    if (row === undefined || !hasCopies(requireBucket(view, bucketId))) return { writes: [], result: false }
-    const { revision, ...before } = decodeCopyState(row.value)
-    const value = encodeCopyState({ ...before, isPaused, revision: revision + 1 })
+    const setting = view.get("settings", settingRowKey(bucketId, "copies"))
+    if (setting === undefined || !hasCopies(requireBucket(view, bucketId))) return { writes: [], result: false }
+    const { id } = parseCopiesSetting(decodeSetting(setting.value).document)
+    const before = row && decodeCopyState(row.value)
+    // A copier that finds none of its target begins one, which is not paused.
+    const state = before?.target === id ? before : beginningOfCopies(id, nowMs)
+    const value = encodeCopyState({ ...state, isPaused, revision: (before?.revision ?? 0) + 1 })
     return { writes: [{ family: "copyState", key: copyStateRowKey(bucketId), value }], result: true }
   },
 })

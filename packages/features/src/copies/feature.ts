@@ -27,4 +27,9 @@ export const COPIES = {
       await metadata.run(restartCopies(id, false))
     }
   },
+  /** The target may have newer states of what a rescue brings back. */
+  rescue: {
+    has: ({ settings = [] }) => hasCopies({ settings }),
+    set: async (core, id, had) => void (await core.metadata.run(pauseCopies(id, had !== undefined))),
+  },
 } satisfies ProductFeature

@@ -211,6 +211,8 @@ export interface RemoteAdmin {
   stores(): readonly ShownStore[]
   cache(): ShownCache
   pending(bucket: Bucket, max: number): Promise<readonly PendingWrite[]>
+  /** Lets pending writes go on that were held after a loss of rows. */
+  resume(bucket: Bucket): Promise<void>
 }
 
 export type ShownStore = ReadOnly<z.output<typeof REMOTES>>["stores"][number]

@@ -66,11 +66,19 @@ function pendingJson({ key, kind, sizeBytes, sinceMs, lastError }: PendingWrite)
   return { key: textOfObjectKey(key), kind, sizeBytes, sinceMs, ...(lastError !== undefined && { lastError }) }
 }
 
-async function listPending(services: OperatorServices, { segment, query }: OperationInput): Promise<Pending> {
-  const [remotes, max] = [switchedOn(services), pageSize(query)]
+/** Throws `invalidArgument` if the bucket is not remote. */
+async function remoteBucketIn(
+  services: OperatorServices,
+  { segment }: Pick<OperationInput, "segment">,
+): Promise<Bucket> {
   const bucket = await services.buckets.open(parseBucketName(segment("bucket")))
-  if (!bucket.settings.includes("remote"))
-    throw fail("invalidArgument", { message: `the bucket ${bucket.name} is not remote` })
+  if (bucket.settings.includes("remote")) return bucket
+  throw fail("invalidArgument", { message: `the bucket ${bucket.name} is not remote` })
+}
+
+async function listPending(services: OperatorServices, input: OperationInput): Promise<Pending> {
+  const [remotes, max] = [switchedOn(services), pageSize(input.query)]
+  const bucket = await remoteBucketIn(services, input)
   const found = await remotes.pending(bucket, max + 1)
   return { pending: found.slice(0, max).map(pendingJson), hasMore: found.length > max }
 }
@@ -108,4 +116,21 @@ export const REMOTE_OPERATIONS: readonly Operation[] = [
     ],
   }),
   LIST_PENDING_WRITES,
+  operation("resumePendingRemoteWrites", "POST /v1/buckets/{bucket}/remote/resume", {
+    summary: "Lets pending writes of a remote bucket be sent, which are held after a loss of rows.",
+    scope: "all",
+    answer: PENDING_WRITES,
+    async run(services, input) {
+      await switchedOn(services).resume(await remoteBucketIn(services, input))
+      return listPending(services, input)
+    },
+    commands: [
+      {
+        name: "remote resume",
+        help: "send pending writes that are held since a rescue, or since a reconciliation",
+        inputs: { bucket: { flags: "<BUCKET>" } },
+        text: pendingText,
+      },
+    ],
+  }),
 ]

@@ -31,6 +31,8 @@ interface PendingParts {
   readonly writes: RemoteWrites
   readonly remoteBuckets: () => Promise<readonly Bucket[]>
   readonly settingOf: (bucket: Bucket) => Promise<RemoteSetting | undefined>
+  /** Returns true if nothing is sent until an operator says so. */
+  readonly isHeld: (bucket: Bucket) => Promise<boolean>
   readonly placeOf: (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) => RemoteObjectRef
   /** Other processes write to the same buckets. */
   readonly isShared: boolean
@@ -49,6 +51,8 @@ export class PendingWrites implements BackgroundService {
   readonly name = "remote-pending"
   private readonly troubles = new Map<string, string>()
   private readonly waiting = new Map<BucketId, Waiting>()
+  /** The log tells of these. */
+  private readonly heldBuckets = new Set<BucketId>()
   private readonly rest: Rest
   private counts = new Map<BucketId, number>()
 
@@ -67,6 +71,13 @@ export class PendingWrites implements BackgroundService {
   /** A write has become pending. */
   wake(): void {
     this.rest.wake()
+  }
+
+  /** The writes of a bucket are not held any more. */
+  resumed(id: BucketId): void {
+    this.heldBuckets.delete(id)
+    this.waiting.delete(id)
+    this.wake()
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -95,18 +106,29 @@ export class PendingWrites implements BackgroundService {
   }
 
   private async roundIn(turn: SenderTurn): Promise<void> {
-    const { clock, remoteBuckets, settingOf } = this.parts
+    const { clock, remoteBuckets, settingOf, isHeld } = this.parts
     const counts = new Map<BucketId, number>()
     for (const bucket of await remoteBuckets()) {
       if (turn.isOver) return
       const setting = await settingOf(bucket)
       if (setting === undefined) continue
       if (setting.writes === "Through") await this.removeAbandoned(bucket, setting, turn)
-      else if (clock.monotonicMs() >= (this.waiting.get(bucket.id)?.untilMs ?? -Infinity))
-        counts.set(bucket.id, await this.send(bucket, setting, turn))
-      else counts.set(bucket.id, this.counts.get(bucket.id) ?? 0)
+      else if (clock.monotonicMs() < (this.waiting.get(bucket.id)?.untilMs ?? -Infinity))
+        counts.set(bucket.id, this.counts.get(bucket.id) ?? 0)
+      else if (await isHeld(bucket)) counts.set(bucket.id, await this.countHeld(bucket))
+      else counts.set(bucket.id, await this.send(bucket, setting, turn))
     }
     this.counts = counts
+  }
+
+  private async countHeld(bucket: Bucket): Promise<number> {
+    let count = 0
+    for await (const page of this.latest(bucket)) count += page.length
+    if (count > 0 && !this.heldBuckets.has(bucket.id))
+      this.parts.log.warn("remote_write_pending", { bucket: bucket.name, reason: HELD })
+    this.heldBuckets.add(bucket.id)
+    this.wait(bucket.id)
+    return count
   }
 
   /** Returns the number of keys that are still pending. */
@@ -189,9 +211,10 @@ export class PendingWrites implements BackgroundService {
   /** Up to `max` pending writes of a bucket, in the order of their keys. */
   async list(bucket: Bucket, max: number): Promise<readonly PendingWrite[]> {
     const found: PendingWrite[] = []
+    const held = (await this.parts.isHeld(bucket)) ? HELD : undefined
     for await (const entry of latestOf(this.parts.objects, bucket)) {
       if (found.length >= max) return found
-      const lastError = this.troubles.get(nameOfVersion(bucket, entry.versionId))
+      const lastError = held ?? this.troubles.get(nameOfVersion(bucket, entry.versionId))
       const written = { key: keyOfVersion(entry), lastError }
       found.push(
         entry.kind === "marker"
@@ -213,5 +236,7 @@ export class PendingWrites implements BackgroundService {
     yield some
   }
 }
+
+const HELD = "rows were lost: nothing is sent until hayloft remote resume, since the remote may have newer objects"
 
 const nameOfVersion = ({ id }: Bucket, versionId: VersionId): string => `${id} ${versionId}`

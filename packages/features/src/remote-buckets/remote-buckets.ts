@@ -38,6 +38,7 @@ import type {
   ShownCache,
   ShownStore,
 } from "./contract.js"
+import { holdPendingWrites, pendingHeldSince } from "./held-core.js"
 import { hopsThrough } from "./hops.js"
 import { listRemote, keyOfRemoteEntry } from "./listing.js"
 import { PendingWrites } from "./pending.js"
@@ -63,7 +64,7 @@ interface RemoteParts {
   readonly random: Random
   readonly log: Log
   readonly metrics: Metrics
-  readonly metadata: Pick<Metadata, "run">
+  readonly metadata: Pick<Metadata, "run" | "ask">
   readonly objects: Objects
   readonly buckets: Pick<Buckets, "open" | "confirm" | "setVersioning" | "usage"> & {
     withSetting(name: BucketSettingName): Promise<readonly Bucket[]>
@@ -154,6 +155,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
       writes,
       remoteBuckets,
       settingOf,
+      isHeld: async ({ id }) => (await metadata.ask(pendingHeldSince(id))) !== undefined,
       placeOf,
       isSender,
       isShared: parts.isShared,
@@ -377,6 +379,11 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
 
   pending(bucket: Bucket, max: number): Promise<readonly PendingWrite[]> {
     return this.pendingWrites.list(bucket, max)
+  }
+
+  async resume({ id }: Bucket): Promise<void> {
+    await this.parts.metadata.run(holdPendingWrites(id, false))
+    this.pendingWrites.resumed(id)
   }
 }
 

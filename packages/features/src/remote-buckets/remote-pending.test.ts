@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "@hayloft/base/failures.js"
+import { REMOTE_BUCKETS } from "./feature.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import { bytesOf, ended, RemoteScene } from "./testing-remotes.js"
 
@@ -51,6 +52,26 @@ test("writes and removals are read before the remote has them, and listed", asyn
   assert.deepEqual(await scene.list(), flat)
   assert.deepEqual([scene.farText("b"), scene.farText("gone/x")], ["newer", undefined])
   assert.deepEqual(await scene.seen("b"), ["newer", "hit"])
+})
+
+test("pending writes that a loss of rows has brought back are not sent over newer objects until an operator says so", async () => {
+  const scene = await RemoteScene.open(BACK)
+  await scene.write("a", "an old write")
+  await scene.remove("b")
+  // Both had been sent before the rows were lost, and others wrote since.
+  for (const key of ["a", "b"]) scene.far(key, "newer")
+  await scene.run(REMOTE_BUCKETS.afterLoss(scene.world.tablet))
+  scene.restart()
+  await scene.write("c", "new")
+  await scene.round()
+  assert.deepEqual([scene.farText("a"), scene.farText("b"), scene.farText("c")], ["newer", "newer", undefined])
+  assert.equal(scene.remotes.pendingWrites.count, 3)
+  for (const { lastError = "" } of await scene.pending()) assert.match(lastError, /until hayloft remote resume/)
+  await scene.write("a", "newest")
+  await scene.run(scene.remotes.resume(scene.bucket))
+  await scene.round()
+  assert.deepEqual([scene.farText("a"), scene.farText("b"), scene.farText("c")], ["newest", undefined, "new"])
+  assert.deepEqual([await shown(scene), await scene.versions()], [[], 0])
 })
 
 test("of several writes of a key the last one is sent, and versions before it are removed", async () => {

@@ -6,6 +6,9 @@ import { encodePackingSetting } from "@hayloft/engine/format/objects/packing-row
 import { Machine, noSignal, sourceOf } from "../testing-engine.js"
 import { config } from "../open/testing-start.js"
 import { openStore, removeRescueMark, writeRescueMark, type Engine, type OpenedStore } from "../index.js"
+import { readCopyState } from "@hayloft/features/copies/copy-log-core.js"
+import { pendingHeldSince } from "@hayloft/features/remote-buckets/held-core.js"
+import type { Bucket } from "@hayloft/objects/index.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
@@ -87,6 +90,25 @@ test("a store that a rescue has not completed is not served, wherever the rescue
   assert.equal(await clock.runUntil(isBegun(disk, dataFolders, "x")), true)
   await clock.runUntil(removeRescueMark(disk, "/other"))
   await close(await open())
+})
+
+test("nothing is sent over newer objects of other stores: copies are paused, and pending writes are held", async () => {
+  const store = await DoomedStore.open(4)
+  const { clock } = store.machine
+  const [copied, remote] = [await store.bucket("copied"), await store.bucket("remote", "enabled")]
+  const place = { store: "far", bucket: "there", id: "0123456789abcdef" }
+  await store.set(copied, "copies", JSON.stringify(place))
+  await store.set(remote, "remote", "<RemoteConfiguration/>")
+  await store.put(copied, "key", store.bytes(100))
+  await store.backUp()
+  const { engine, entries } = await rescueInto(store)
+  const told = entries.filter(({ kind }) => kind === "copies" || kind === "remote-buckets")
+  assert.deepEqual(told.map(({ kind, name }) => `${kind} ${name}`).sort(), ["copies copied", "remote-buckets remote"])
+  const { buckets, tablet } = engine.services
+  const idOf = async (name: Bucket["name"]) => (await clock.runUntil(Promise.resolve(buckets.open(name)))).id
+  const state = await tablet.ask(readCopyState(await idOf(copied.name)))
+  assert.deepEqual([state?.target, state?.isPaused], [place.id, true])
+  assert.ok((await tablet.ask(pendingHeldSince(await idOf(remote.name)))) !== undefined)
 })
 
 test("an object that expires does so in the new store, also if its time has passed meanwhile", async () => {

@@ -91,8 +91,9 @@ test("copies in another store wait for the operator: their target may have what 
   const { clock, services, tablet } = world
   const log = openCopyLog(tablet)
   const { id } = world.home
-  await clock.runUntil(services.buckets.setSetting(world.home, "copies", "{}"))
-  const state = { ...beginningOfCopies("0123456789abcdef", 0), phase: "following", removesOthers: true } as const
+  const place = { store: "far", bucket: "there", id: "0123456789abcdef" }
+  await clock.runUntil(services.buckets.setSetting(world.home, "copies", JSON.stringify(place)))
+  const state = { ...beginningOfCopies(place.id, 0), phase: "following", removesOthers: true } as const
   await clock.runUntil(log.change(id, { revision: 0, state, done: [], parked: [] }))
   const { plan, apply } = reconciling(world)
   await apply(await plan())
