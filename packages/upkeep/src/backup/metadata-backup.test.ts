@@ -146,6 +146,24 @@ test("a snapshot contains every row with its payload, its store and its time", a
   )
 })
 
+test("an object whose payload is overwritten whenever it is read is in the snapshot without it, so that a rescue names it", async () => {
+  const scene = await Scene.open()
+  const { tablet, home } = scene.world
+  const hot = objectRowKey(home.id, objectKeyOfText("hot"))
+  const payload: Metadata["payload"] = tablet.payload.bind(tablet)
+  const overwritten: Metadata["payload"] = (family, key, row) =>
+    key === hot ? Promise.resolve(undefined) : payload(family, key, row)
+  Object.defineProperty(tablet, "payload", { value: overwritten })
+  for (const key of ["cold", "hot", "warm"]) await scene.put(key, Buffer.from(key))
+  await scene.later()
+  const [chunk] = await scene.chunks(0)
+  const found = chunk?.records.filter(({ family }) => family === "current") ?? []
+  assert.deepEqual(
+    found.map(({ payload: bytes }) => bytes && Buffer.from(bytes).toString()),
+    ["cold", undefined, "warm"],
+  )
+})
+
 test("no user sees the bucket of the snapshots", async () => {
   const scene = await Scene.open()
   await scene.put("a", Buffer.from("a"))

@@ -66,7 +66,7 @@ export const METADATA_BACKUP_LIMITS = {
   bytesPerStep: 1 * MIB,
   rowsPerSliceMax: 16_384,
   maxConcurrentPayloads: 8,
-  /** A row whose payload is overwritten during this many attempts to read it is left out. */
+  /** A row whose payload is overwritten during this many attempts to read it is written without: a rescue then names it. */
   attemptsMax: 16,
   removalsPerStep: 64,
 } as const
@@ -294,12 +294,12 @@ export class MetadataBackup implements Job {
     const changed = rows.findIndex((walked, i) => records[i] === undefined && !isLeftOut(stemOf(walked)))
     const stem = rows[changed] && stemOf(rows[changed])
     if (stem === undefined) {
-      writing.pending = records.filter(record => record !== undefined)
+      writing.pending = rows.map((walked, i) => records[i] ?? withoutPayload(walked))
       writing.place = next
       return
     }
     const first = rows.findIndex(walked => stemOf(walked) === stem)
-    writing.pending = records.slice(0, first).filter(record => record !== undefined)
+    writing.pending = rows.slice(0, first).map((walked, i) => records[i] ?? withoutPayload(walked))
     writing.place = placeOfStem(stem)
     writing.attempts = { stem, count: writing.attempts?.stem === stem ? writing.attempts.count + 1 : 1 }
   }
@@ -379,6 +379,13 @@ export class MetadataBackup implements Job {
     return "busy"
   }
 }
+
+const withoutPayload = ({ family, key, row: { value } }: WalkedRow): MetadataRecord => ({
+  family,
+  key,
+  value,
+  payload: undefined,
+})
 
 /** Moves rows that were read into the chunk; returns true if the chunk has no space for the next one. */
 function gather(writing: Writing): boolean {
