@@ -263,7 +263,7 @@ async function init(
   const copy = await ToDatabase.begin(seams, store, NODE)
   await copy.copyRows(noSignal)
   await tablet.stop()
-  await copy.finish()
+  await copy.finish(tablet)
   const cluster = { zone: "a", machine: NODE }
   onStep("filled")
   await engine.recordManager.change("cluster init", record => copy.withoutTablets(record, cluster))
@@ -500,12 +500,45 @@ test("a database that is away while rows are copied is waited for", async () => 
       world.isDatabaseAway = false
       await copied
       await tablet.stop()
-      await copy.finish()
+      await copy.finish(tablet)
       const rows = await rowsIn(tablet)
       await copy.stop()
       const there = await world.presentDatabase.open(seams, NODE, [], true)
       assert.deepEqual(await rowsIn(there), rows)
       await there.stop()
+    })(),
+  )
+})
+
+test("rows that are written after the store was opened again do not miss the database", async () => {
+  const world = new World()
+  await world.clock.runUntil(
+    (async () => {
+      await create(world)
+      for (const isThrough of [true, false]) {
+        const seams = world.boot()
+        const opened = await world.openAlone(seams)
+        const engine = await world.engineOf(seams, opened)
+        const tablet = must(engine.tablet, "the devices keep the metadata")
+        const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record, cipher: undefined }
+        const copy = await ToDatabase.begin(seams, store, NODE)
+        if (isThrough) await copy.copyRows(noSignal)
+        await engine.stop()
+        await release(opened)
+        const again = await world.openAlone(seams)
+        const next = await world.engineOf(seams, again)
+        const present = must(next.tablet, "the devices keep the metadata")
+        await present.run(new CopyRows([{ family: "parts", key: keyOf("meanwhile"), value: Uint8Array.of(1) }]))
+        const isOver = (error: unknown): boolean =>
+          isFailure(error, "conflict") && /the metadata log failed while its rows were copied/.test(error.message)
+        if (!isThrough) await assert.rejects(copy.copyRows(noSignal), isOver)
+        assert.ok(isOver(copy.whyEnd(present)))
+        await present.stop()
+        await assert.rejects(copy.finish(present), isOver)
+        await copy.stop()
+        await next.stop()
+        await release(again)
+      }
     })(),
   )
 })

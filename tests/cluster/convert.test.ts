@@ -3,7 +3,9 @@ import assert from "node:assert/strict"
 import { createServer } from "node:net"
 import { after, before, test } from "node:test"
 import type { StoreProcess } from "@hayloft/client/testing-store-process.js"
+import { FAMILIES } from "@hayloft/base/rows/families.js"
 import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { missingForShim, Shim } from "../faults/shim.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { freePort } from "../harness/free-port.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
@@ -461,5 +463,69 @@ test(
       await moved(store.beginInit(url, `127.0.0.1:${await freePort()}`), store)
       assert.deepEqual(await store.content(buckets), before)
       await leavesGateway(store, url, buckets)
+    }),
+)
+
+const LOG_FAILS = [
+  { prefix: "*/log/*", calls: ["write", "fsync", "fdatasync"], nth: 1, forEver: true, how: { errno: "EIO" } },
+] as const
+
+/** Inserts of rows of these families, and of later ones, wait in the database. Returns what lets them through. */
+async function closeGate(url: string, family: number): Promise<() => Promise<unknown>> {
+  const sql = (text: string) => databases.server.sql(text, new URL(url).pathname.slice(1))
+  await sql("CREATE TABLE public.gate (is_open int)")
+  await sql(
+    `CREATE FUNCTION public.pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+      WHILE NEW.family >= ${family} AND (SELECT count(*) FROM public.gate) = 0 LOOP PERFORM pg_sleep(0.01); END LOOP;
+      RETURN NEW; END'`,
+  )
+  await sql("CREATE TRIGGER gate BEFORE INSERT ON hayloft.rows FOR EACH ROW EXECUTE FUNCTION public.pass()")
+  return () => sql("INSERT INTO public.gate VALUES (1)")
+}
+
+const missing = await missingForShim()
+
+test(
+  "a move ends, and can begin again, if the log fails and the store is opened again while rows are copied",
+  { skip: noPostgres || (missing !== undefined && `needs LD_PRELOAD and cc: ${missing}`) },
+  () =>
+    withFolder(async folder => {
+      const shim = await Shim.build(folder)
+      shim.set([])
+      await withStore(async store => {
+        store.environment = shim.env
+        await store.start()
+        const buckets = await fill(store)
+        const put = (key: string) => store.ask({ method: "PUT", bucket: "plain", key }, Buffer.from("small"))
+        const url = await databases.create()
+        const openGate = await closeGate(url, FAMILIES.audit)
+        // It is waited for before the store is closed: rows are copied meanwhile.
+        const cutOff = await store.beginUpload("plain")
+        const lineOf = (word: string) =>
+          new Promise<void>(resolve => {
+            store.onLine = line => {
+              if (line.includes(word)) resolve()
+            }
+          })
+        await store.beginInit(url)
+        await until("rows of the audit log are copied", async () => {
+          const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+          return Number(await databases.server.sql(waiting)) > 0
+        })
+        const opensAgain = lineOf("store_opens_again")
+        shim.set(LOG_FAILS)
+        assert.equal((await put("failing")).status, 503)
+        shim.set([])
+        await opensAgain
+        const isOpen = lineOf("store_opened_again")
+        await openGate()
+        await isOpen
+        cutOff()
+        assert.match(await store.conversion(), /^failed: /)
+        assert.equal((await put("after")).status, 200)
+        const before = await store.content(buckets)
+        await moved(store.beginInit(url), store)
+        assert.deepEqual(await store.content(buckets), before)
+      })
     }),
 )

@@ -43,6 +43,8 @@ export class MovableStore {
   process: StoreProcess | undefined
   /** Otherwise the key is in the data folders. */
   usesKeyFile = true
+  /** Variables of its processes. */
+  environment: Readonly<Record<string, string>> = {}
   /** Called with each line of output. */
   onLine: (line: string) => void = () => undefined
   /** It stays the same. */
@@ -114,7 +116,8 @@ export class MovableStore {
     const listen = { listen: this.ports.s3, adminListen: this.ports.admin }
     const onLine = (line: string): void => this.onLine(line)
     const { folders, node } = this
-    const own = { dataFolders: folders, args, environment: ENVIRONMENT, onLine, ...(node !== undefined && { node }) }
+    const environment = { ...ENVIRONMENT, ...this.environment }
+    const own = { dataFolders: folders, args, environment, onLine, ...(node !== undefined && { node }) }
     return StoreProcess.spawn({ ...own, ...listen }, CLOCK)
   }
 

@@ -65,12 +65,14 @@ export class Conversion implements StoreConversion {
     return this.shown.state === "switching"
   }
 
-  /** Resolves when the session has to end for another one. */
+  /** Resolves when the session has to end for another one. It stays wanted until the switch is called. */
   async next(): Promise<Switch> {
     while (this.wanted === undefined) await new Promise<void>(resolve => (this.onWanted = resolve))
     const { wanted } = this
-    this.wanted = undefined
-    return wanted
+    return (session, front) => {
+      this.wanted = undefined
+      return wanted(session, front)
+    }
   }
 
   private want(wanted: Switch): void {
@@ -133,10 +135,14 @@ export class Conversion implements StoreConversion {
       this.step("copied")
       this.want((session, front) => this.switchToDatabase(session, front, copy, cluster))
     } catch (error) {
-      await copy.stop()
-      this.copy = undefined
-      this.ended(asFailure(error))
+      await this.giveUp(copy, asFailure(error))
     }
+  }
+
+  private async giveUp(copy: ToDatabase, failure: Failure): Promise<void> {
+    await copy.stop()
+    this.copy = undefined
+    this.ended(failure)
   }
 
   private ended(failure: Failure): void {
@@ -151,6 +157,11 @@ export class Conversion implements StoreConversion {
     cluster: ClusterConfig,
   ): Promise<StoreSession> {
     const { engine } = session.running
+    const why = copy.whyEnd(engine.tablet)
+    if (why !== undefined) {
+      await this.giveUp(copy, why)
+      return session
+    }
     this.storeTime = engine.services.storeClock.time
     this.shown = { state: "switching", progress: `${copy.progress}; requests wait` }
     const asNode: ServeConfig = { ...session.config, cluster, metaCopies: undefined }
@@ -158,9 +169,10 @@ export class Conversion implements StoreConversion {
       await front.hold(MOVING)
       this.step("requests_held")
       await session.endBackground()
-      await must(engine.tablet, "the devices keep the metadata").stop()
+      const tablet = must(engine.tablet, "the devices keep the metadata")
+      await tablet.stop()
       this.step("commands_ended")
-      await copy.finish()
+      await copy.finish(tablet)
       this.step("caught_up")
       await probeNodePort(cluster)
       await engine.recordManager.change("cluster init", record => copy.withoutTablets(record, cluster))

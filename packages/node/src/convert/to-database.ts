@@ -8,8 +8,10 @@
  *           nothing, and the next one begins again. No node ever starts on a database that lacks rows. Incarnations, and with them positions, of the database are above
  *           all of the store's, so versions stay in order, and what was released before is kept as long as anything else.
  *           Rows of a store that encrypts everything at rest are encrypted in the database too.
+ * Refuses   To go on once the metadata log has failed: the store is opened again then, and commits what this copy never
+ *           learns of. It ends with `conflict`.
  */
-import { fail, isFailure } from "@hayloft/base/failures.js"
+import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { parseNodeName, type Incarnation, type NodeName, type StoreId } from "@hayloft/base/ids.js"
 import type { RowCipher } from "@hayloft/base/encryption/row-cipher.js"
 import type { ClusterConfig } from "../config/index.js"
@@ -113,6 +115,8 @@ export class ToDatabase {
     await this.unlessAway(signal, () => removeCopies(this.metadata))
     for (;;) {
       signal.throwIfAborted()
+      const why = this.whyEnd(this.store.tablet)
+      if (why !== undefined) throw why
       const startedMs = clock.monotonicMs()
       const isBusy = await this.unlessAway(signal, () => this.copy.step())
       if (!isBusy || (this.copy.isThrough && this.copy.rowsChanged <= TO_DATABASE_LIMITS.switchRowsMax)) return
@@ -137,9 +141,18 @@ export class ToDatabase {
     }
   }
 
-  /** Copies what has changed since; the caller refuses commands from before the call on. */
-  async finish(): Promise<void> {
+  /** Returns why the copy is worth nothing in a session with this tablet; undefined: it learns of all that is committed. */
+  whyEnd(tablet: Primary | undefined): Failure | undefined {
+    return tablet === this.store.tablet && tablet.isServing ? undefined : openedAgain()
+  }
+
+  /**
+   * Copies what has changed since. The caller has stopped the tablet of the store that it closes, so that it refuses
+   * commands from before the call on. Throws `conflict` if that is not the one whose rows were copied.
+   */
+  async finish(stopped: Primary): Promise<void> {
     const { clock } = this.seams
+    if (stopped !== this.store.tablet || stopped.isHalted) throw openedAgain()
     const over = new AbortController()
     let isLate = false
     // Ends what waits for the database.
@@ -201,6 +214,11 @@ async function copyIn(database: MetadataDatabase, storeId: StoreId): Promise<Con
     })
   return state
 }
+
+const openedAgain = () =>
+  fail("conflict", {
+    message: "the metadata log failed while its rows were copied, and the store stays on its devices: begin again",
+  })
 
 const tooSlow = () =>
   fail("databaseUnreachable", {
