@@ -22,10 +22,13 @@ import { RecordEpochKeys } from "@hayloft/node/control/epoch-keys.js"
 import { COPIED_FAMILIES, CopyRows, FIRST_KEY, rowsFrom } from "@hayloft/node/convert/rows-core.js"
 import { ToDatabase } from "@hayloft/node/convert/to-database.js"
 import { moveToDevices } from "@hayloft/node/convert/to-devices.js"
+import type { MetadataDatabase } from "@hayloft/node/metadata/database.js"
 import { openEngine, type Engine } from "@hayloft/node/engine.js"
 import { CheckpointsInTurn } from "../../sim/world/checkpoints.js"
 import { CheckpointExecutor } from "@hayloft/node/metadata/checkpoint-job.js"
 import type { OpenedStore } from "@hayloft/node/open/contract.js"
+import { giveUpDevices } from "@hayloft/node/open/stopped-core.js"
+import { StoppedStore } from "@hayloft/node/open/stopped-store.js"
 import { openStore } from "@hayloft/node/open/open-store.js"
 import { InlineCompute } from "@hayloft/base/seams/compute/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
@@ -43,7 +46,7 @@ import { TableStores } from "@hayloft/engine/table/index.js"
 
 const MASTER_KEY = new Uint8Array(32).fill(7)
 const BLOCK_BYTES = 64 * KIB
-const FOLDERS = ["/d1", "/d2", "/d3"]
+const FOLDERS: readonly string[] = ["/d1", "/d2", "/d3"]
 const NODE = "first"
 /** A landing kills before one write of so many, and before each one around the write that moves the store. */
 const STRIDE = 8
@@ -100,7 +103,7 @@ interface ProcessSeams {
   readonly disk: Disk
   readonly locks: SimProcessLocks
   readonly log: typeof log
-  readonly database: StoreDatabase
+  readonly database: MetadataDatabase
 }
 
 /** One machine, on which one process runs at a time, and the databases that it uses. */
@@ -231,8 +234,8 @@ class World {
     )
   }
 
-  openAlone(seams: ProcessSeams): Promise<OpenedStore> {
-    return openStore(seams, configOf(false), MASTER_KEY)
+  openAlone(seams: ProcessSeams, folders = FOLDERS): Promise<OpenedStore> {
+    return openStore(seams, configOf(false, folders), MASTER_KEY)
   }
 
   openNode(seams: ProcessSeams, folders = FOLDERS): Promise<OpenedStore> {
@@ -282,6 +285,7 @@ async function leave(
   seams: ProcessSeams,
   opened: OpenedStore,
   onStep: OnStep = () => undefined,
+  usedFolders = FOLDERS,
 ): Promise<void> {
   const { metadata, records, name } = must(opened.node, "it is a node")
   await metadata.stop()
@@ -294,7 +298,7 @@ async function leave(
     { rows: () => undefined, step: onStep },
   )
   await release(opened)
-  const alone = await world.openAlone(seams)
+  const alone = await world.openAlone(seams, usedFolders)
   const engine = await world.engineOf(seams, alone)
   await engine.stop()
   await release(alone)
@@ -312,10 +316,15 @@ async function rowsIn(metadata: Pick<Metadata, "ask">): Promise<readonly string[
 }
 
 /** Starts it from both places; exactly one of them has it, whole. A gateway starts only if that is the database. */
-async function whereIs(world: World, expected: readonly string[], when: string): Promise<"devices" | "database"> {
+async function whereIs(
+  world: World,
+  expected: readonly string[],
+  when: string,
+  folders = FOLDERS,
+): Promise<"devices" | "database"> {
   const elsewhere = (error: unknown): boolean => isFailure(error, "metadataElsewhere", "foreignDatabase")
   const seams = world.boot()
-  const alone = await world.openAlone(seams).catch((error: unknown) => {
+  const alone = await world.openAlone(seams, folders).catch((error: unknown) => {
     assert.ok(elsewhere(error), `${when}: ${String(error)}`)
   })
   if (alone !== undefined) {
@@ -324,17 +333,17 @@ async function whereIs(world: World, expected: readonly string[], when: string):
     assert.deepEqual(await rowsIn(must(engine.tablet, "a tablet")), expected, `${when}: rows on devices`)
     await engine.stop()
     await release(alone)
-    for (const folders of [FOLDERS, []])
-      await assert.rejects(world.openNode(seams, folders), isFailure, `${when}: a node starts, too`)
+    for (const given of [folders, []])
+      await assert.rejects(world.openNode(seams, given), isFailure, `${when}: a node starts, too`)
     return "devices"
   }
-  const node = await world.openNode(seams)
+  const node = await world.openNode(seams, folders)
   await world.checkTimestamps(must(node.node, "a node").metadata)
   assert.deepEqual(await rowsIn(must(node.node, "a node").metadata), expected, `${when}: rows in the database`)
   assert.equal(node.record.keyring?.epochs.length, 1, `${when}: keys in the database`)
   await must(node.node, "a node").metadata.stop()
   await release(node)
-  await assert.rejects(world.openAlone(seams), elsewhere, `${when}: the devices start, too`)
+  await assert.rejects(world.openAlone(seams, folders), elsewhere, `${when}: the devices start, too`)
   const gateway = await world.openNode(seams, [])
   await must(gateway.node, "a node").metadata.stop()
   return "database"
@@ -385,9 +394,9 @@ async function toDatabase(world: World): Promise<void> {
   await init(world, seams, opened, await world.engineOf(seams, opened))
 }
 
-async function toDevices(world: World): Promise<void> {
+async function toDevices(world: World, folders = FOLDERS): Promise<void> {
   const seams = world.boot()
-  await leave(world, seams, await world.openNode(seams))
+  await leave(world, seams, await world.openNode(seams, folders), undefined, folders)
 }
 
 /** Before all is there, the metadata is where it was; after the decision it has moved. */
@@ -543,6 +552,42 @@ test("rows that are written after the store was opened again do not miss the dat
   )
 })
 
+/** Gives up the last device of the stopped store. */
+async function giveUpLast(world: World): Promise<readonly string[]> {
+  const { clock, random, disk, locks } = world.boot()
+  const left = FOLDERS.slice(0, -1)
+  const stopped = must(await StoppedStore.open(clock, random, disk, locks, left), "the folders have a store")
+  const lost = stopped.record.devices.flatMap(({ id }) => (stopped.here.has(id) ? [] : [id]))
+  assert.equal(lost.length, 1)
+  await stopped.commit(giveUpDevices(stopped.record, lost, stopped.here, clock.wallMs()).record)
+  await stopped.close()
+  return left
+}
+
+test("a disk that is lost and given up after the decision does not keep the store from its database", async () => {
+  const world = new World()
+  await world.clock.runUntil(
+    (async () => {
+      const rows = await create(world)
+      const seams = world.boot()
+      const opened = await world.openAlone(seams)
+      const engine = await world.engineOf(seams, opened)
+      const onStep: OnStep = step => {
+        if (step === "decided") world.killAfter(1)
+      }
+      assert.ok(await world.until(Infinity, () => init(world, seams, opened, engine, onStep)))
+      const left = await giveUpLast(world)
+      const node = await world.openNode(world.boot(), left)
+      const { metadata } = must(node.node, "it is a node")
+      assert.deepEqual(await rowsIn(metadata), rows)
+      await metadata.stop()
+      await release(node)
+      await toDevices(world, left)
+      assert.equal(await whereIs(world, rows, "after all", left), "devices")
+    })(),
+  )
+})
+
 test("a store does not leave a database that was restored since its engine closed", async () => {
   const world = new World()
   await world.clock.runUntil(
@@ -560,6 +605,39 @@ test("a store does not leave a database that was restored since its engine close
       await release(opened)
       const alone = world.openAlone(world.boot())
       await assert.rejects(alone, error => isFailure(error, "metadataElsewhere"))
+    })(),
+  )
+})
+
+test("a store does not leave while another node begins and ends: its numbers would be used again", async () => {
+  const world = new World()
+  await world.clock.runUntil(
+    (async () => {
+      const rows = await create(world)
+      await toDatabase(world)
+      const seams = world.boot()
+      const opened = await world.openNode(seams)
+      const { database } = seams
+      const conversion = async () => {
+        const gateway = await database.open({ ...seams, random: new SimRandom(77) }, "gateway", [])
+        await gateway.stop()
+        return database.conversion()
+      }
+      const meanwhile: MetadataDatabase = {
+        storeId: () => database.storeId(),
+        claim: id => database.claim(id),
+        control: () => database.control(),
+        conversion,
+        highestIncarnation: () => database.highestIncarnation(),
+        skipTimestamps: us => database.skipTimestamps(us),
+        skipIncarnations: upTo => database.skipIncarnations(upTo),
+        open: (...request) => database.open(...request),
+      }
+      const left = leave(world, { ...seams, database: meanwhile }, opened)
+      await assert.rejects(left, error => isFailure(error, "conflict") && /have run a moment ago/.test(error.message))
+      await release(opened)
+      assert.equal(await whereIs(world, rows, "after all"), "database")
+      await toDevices(world)
     })(),
   )
 })

@@ -11,6 +11,7 @@ import { clusterOf, homeOn, storeOf } from "@hayloft/engine/cluster/testing-reco
 import { setConversion } from "@hayloft/engine/coordination/index.js"
 import { encodeControlRecord, type ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { ConversionRow } from "@hayloft/engine/format/nodes/cluster-rows.js"
+import { withStart } from "@hayloft/engine/device/index.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { readDatabaseMark, writeDatabaseMark } from "../cluster/database-marks.js"
 import { readSharedRecord, writeFirstRecord } from "../cluster/shared-record.js"
@@ -121,19 +122,24 @@ const of = (incarnation: number, change = 0): { readonly generation: number } =>
   generation: incarnation * GENERATIONS_PER_INCARNATION + change,
 })
 
+const startOf = (incarnation: number) => ({ incarnation: parseIncarnation(incarnation), id: incarnation, startedMs: 0 })
+
+/** A record that a process has written, or a later one without another start. */
+const startedBy = (incarnation: number): Pick<ControlRecord, "starts"> =>
+  withStart(withStart(DECIDED, startOf(incarnation - 1)), startOf(incarnation))
+
 test("a database that lacks rows, or that the store has left, is never meant", () => {
   for (const state of ["copying", "left"] as const)
-    for (const found of [of(3), of(4), of(5)]) assert.ok(isOutdated({ state, ...of(4) }, found))
+    for (const found of [startedBy(3), startedBy(4), startedBy(5)]) assert.ok(isOutdated({ state, ...of(4) }, found))
 })
 
 test("an interrupted move to a database, or away, is finished there by the same process, or one of its node", () => {
-  // The decision, and later tries to settle it.
-  for (const change of [0, 1, 9]) assert.ok(!isOutdated({ state: "copied", ...of(4) }, of(4, change)))
-  // Not decided: the record of before, which may have been written again.
-  for (const found of [of(2, 5), of(4, 1)]) assert.ok(!isOutdated({ state: "leaving", ...of(4) }, found))
-  assert.ok(!isOutdated({ state: "active", ...of(4) }, of(4, 1)))
+  for (const change of [0, 1, 9]) assert.ok(!isOutdated({ state: "copied", ...of(4, change) }, startedBy(4)))
+  // Not decided: the record of before, of the last process by which the devices kept the metadata.
+  for (const found of [startedBy(2), startedBy(4), {}]) assert.ok(!isOutdated({ state: "leaving", ...of(4) }, found))
+  assert.ok(!isOutdated({ state: "active", ...of(4) }, startedBy(4)))
 })
 
 test("a database is not meant once the devices have kept the metadata since", () => {
-  for (const state of ["copied", "leaving"] as const) assert.ok(isOutdated({ state, ...of(4) }, of(5)))
+  for (const state of ["copied", "leaving"] as const) assert.ok(isOutdated({ state, ...of(4) }, startedBy(5)))
 })

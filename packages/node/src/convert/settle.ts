@@ -99,11 +99,13 @@ export function checkNotRestored(
 
 /**
  * Returns true if devices that name a database mean another one: rows are missing here, or a process has run since by
- * which the devices kept the metadata. Each such process writes records of its own range of generations.
+ * which the devices kept the metadata. Each such process notes its start in the record. The generation of the record does
+ * not tell: it is also raised by an operator who gives up a lost device of the stopped store.
  */
-export function isOutdated({ state, generation }: ConversionRow, found: Pick<ControlRecord, "generation">): boolean {
+export function isOutdated({ state, generation }: ConversionRow, { starts }: Pick<ControlRecord, "starts">): boolean {
   if (state === "copying" || state === "left") return true
-  return state !== "active" && incarnationOfGeneration(found.generation) > incarnationOfGeneration(generation)
+  const last = starts?.at(-1)?.incarnation ?? 0
+  return state !== "active" && last > incarnationOfGeneration(generation)
 }
 
 async function settle(

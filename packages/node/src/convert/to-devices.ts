@@ -31,7 +31,7 @@ import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { EncodedBatch, Replica } from "@hayloft/engine/tablet/index.js"
 import { readSharedRecord } from "../cluster/shared-record.js"
 import { deviceKeysIn, rowCipherIn } from "../control/at-rest.js"
-import { nextGeneration } from "../control/steps-core.js"
+import { incarnationOfGeneration, nextGeneration } from "../control/steps-core.js"
 import { openDevice, type DevicePlace, type DeviceSeams, type DeviceStack } from "../devices/device-stack.js"
 import type { MetadataDatabase, SharedMetadata } from "../metadata/database.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
@@ -95,12 +95,16 @@ export async function moveToDevices(
   try {
     const { own } = metadata.incarnations
     const { generation: before } = await checkedRecord(metadata, node)
-    const generation = nextGeneration(parseIncarnation(own + 1), before)
+    // An operator who gave up a lost device of the stopped store has raised the generation far.
+    const generation = nextGeneration(parseIncarnation(Math.max(own, incarnationOfGeneration(before)) + 1), before)
     const leaving = { state: "leaving", generation, node } as const
     await metadata.run(setConversion((await database.conversion())?.state, leaving))
     progress.step("leaving")
-    // Another one may have begun before it could see that.
+    // Another one may have begun before it could see that, and may have ended since: processes on the devices would use
+    // its number again.
     await checkAlone(metadata, own)
+    if (metadata.live.highest > own)
+      throw fail("conflict", { message: "other nodes run, or have run a moment ago: stop them, and begin again" })
     // It may also have ended since, after a change of the record.
     const record = await checkedRecord(metadata, node)
     // No replica on these devices was of this epoch, nor of a later one.
