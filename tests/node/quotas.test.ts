@@ -1,5 +1,7 @@
 /** Quotas as clients of a real server meet them: what is refused and how, what is not, and what makes room. */
 import assert from "node:assert/strict"
+import { z } from "zod"
+import { ACCOUNT } from "@hayloft/admin/schemas.js"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -193,6 +195,9 @@ test("what a refusal by the quota of an account tells does not say what the acco
   const limited = await Limited.make("owned", "--bytes", "1MiB")
   const before = await refusedSoFar("account")
   await hayloft("quota", "set", id, "--account", "--bytes", "1KiB")
+  // The answer has the members of its schema, and none of the record's others.
+  const shown = await server.report(`/v1/accounts/${id}`)
+  assert.equal(z.strictObject(ACCOUNT.shape).safeParse(shown).error?.message, undefined)
   await limited.refused(
     "PUT",
     { key: "k", body: "1" },

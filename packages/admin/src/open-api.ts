@@ -2,6 +2,8 @@
  * The OpenAPI 3.1 document of the admin port, generated from the table of operations and its schemas.
  * docs/reference/openapi.json is a checked-in copy; a test compares them.
  */
+import { isDeepStrictEqual } from "node:util"
+import { fail } from "@hayloft/base/failures.js"
 import { z } from "zod"
 import type { AdminOperation } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
@@ -16,10 +18,19 @@ import { streamOf } from "./stream-schemas.js"
 
 type Json = Readonly<Record<string, unknown>>
 
-/** A schema by reference; named schemas are collected under components. */
+/**
+ * A schema by reference; named schemas are collected under components. Throws if two that differ have one name: clients would
+ * read the answers of one by the other.
+ */
 function schemaOf(type: z.ZodType, io: "input" | "output", components: Map<string, Json>): Json {
   const { $schema: _, $defs, ...schema } = z.toJSONSchema(type, { io, target: "draft-2020-12" })
-  for (const [name, { id: __, ...definition }] of Object.entries($defs ?? {})) components.set(name, repoint(definition))
+  for (const [name, { id: __, ...definition }] of Object.entries($defs ?? {})) {
+    const named = repoint(definition)
+    const other = components.get(name)
+    if (other !== undefined && !isDeepStrictEqual(other, named))
+      throw fail("internal", { reason: "two schemas have one name", name })
+    components.set(name, named)
+  }
   return repoint(schema)
 }
 
@@ -105,6 +116,7 @@ const sessionPaths = (components: Map<string, Json>): Record<string, Json> => {
         responses: {
           ...answer(200, "by OpenID Connect: where the browser goes next", REDIRECTION),
           ...answer(201, "the session", SESSION),
+          ...answer(400, "the request is not one of these forms", ERROR),
           ...answer(401, "the credentials are not valid", ERROR),
           ...failure,
           ...answer(429, "too many attempts from this address have failed; see Retry-After", ERROR),

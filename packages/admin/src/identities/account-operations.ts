@@ -20,6 +20,16 @@ import * as schema from "../schemas.js"
 
 type LastUse = Awaited<ReturnType<AdminServices["accounts"]["lastUse"]>>
 
+/** The record of an account has members of features, too, which have operations of their own. */
+const accountJson = ({ id, number, displayName, email, createdMs, limits }: Account) => ({
+  id,
+  number,
+  displayName,
+  email,
+  createdMs,
+  limits,
+})
+
 const keyJson = ({ id, accountId, createdMs, isActive, userName, service, limits }: AccessKey, lastUse?: LastUse) => ({
   accessKeyId: id,
   accountId,
@@ -226,7 +236,7 @@ function limitsText(holder: string, id: string, { requestsPerSecond, burst, byte
 const LIST_ACCOUNTS = operation("listAccounts", "GET /v1/accounts", {
   summary: "Lists all accounts.",
   answer: schema.ACCOUNTS,
-  run: async ({ accounts }) => ({ accounts: await accounts.listAccounts() }),
+  run: async ({ accounts }) => ({ accounts: (await accounts.listAccounts()).map(accountJson) }),
   commands: [{ name: "account list", help: "list accounts", list: "accounts", text: accountsText }],
 })
 
@@ -298,9 +308,10 @@ export const ACCOUNT_OPERATIONS: readonly AdminOperation[] = [
     request: schema.NEW_ACCOUNT,
     status: 201,
     answer: schema.ACCOUNT,
-    run: ({ accounts }, { body }) => {
+    async run({ accounts }, { body }) {
       const { id, displayName, email } = parseBody(schema.NEW_ACCOUNT, body)
-      return accounts.createAccount({ ...(id === undefined ? {} : { id: parseAccountId(id) }), displayName, email })
+      const given = id === undefined ? {} : { id: parseAccountId(id) }
+      return accountJson(await accounts.createAccount({ ...given, displayName, email }))
     },
     commands: [
       {
@@ -321,7 +332,7 @@ export const ACCOUNT_OPERATIONS: readonly AdminOperation[] = [
     async permission(services, { segment }) {
       return [{ action: "iam:GetAccountSummary", resource: "*", owner: (await accountIn(services, segment)).id }]
     },
-    run: (services, { segment }) => accountIn(services, segment),
+    run: async (services, { segment }) => accountJson(await accountIn(services, segment)),
   }),
   action("limitAccount", "POST /v1/accounts/{account}/limits", {
     summary: "Replaces the limits of rates of an account; an empty object removes them.",

@@ -32,7 +32,7 @@ export const SIMULATION = z
     boundary: POLICY_DOCUMENT.optional().describe("in place of the caller's permissions boundary"),
     bucketPolicy: POLICY_DOCUMENT.optional().describe("in place of the bucket's own policy"),
   })
-  .meta({ id: "Simulation" })
+  .meta({ id: "PolicySimulation" })
 
 export const SIMULATED = z
   .object({

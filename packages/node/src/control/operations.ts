@@ -428,7 +428,7 @@ export class EngineOperations implements StoreOperations {
   private jobOf(name: string): JobReport {
     const job = this.jobs.status().find(each => each.name === name)
     if (job === undefined) throw fail("invalidArgument", { message: "no such job", job: name })
-    const { lastError, ...rest } = job
+    const { lastError, failuresInARow: _, ...rest } = job
     return lastError === undefined ? rest : { ...rest, lastError }
   }
 }

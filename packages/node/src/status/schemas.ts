@@ -63,7 +63,7 @@ export const SAFETY = z
   })
   .meta({ id: "Safety" })
 
-export const QUEUE = z.object({ name: z.string(), depth: count, limit: count }).meta({ id: "Queue" })
+export const QUEUE = z.object({ name: z.string(), depth: count, limit: count }).meta({ id: "WorkQueue" })
 
 export const PROGRESS = z
   .object({
