@@ -22,6 +22,7 @@ import { OBJECT_QUERIES } from "./object-queries.js"
 import { QUOTA_COMMANDS, QUOTA_QUERIES } from "./quota-kinds.js"
 import { PACKING_COMMANDS, PACKING_QUERIES } from "./packing-kinds.js"
 import { REFERENCE_COMMANDS, REFERENCE_QUERIES } from "./reference-kinds.js"
+import { REMOTE_COMMANDS, REMOTE_QUERIES } from "./remote-kinds.js"
 import { RENAME_COMMANDS, RENAME_QUERIES } from "./rename-kinds.js"
 import { QUEUE_COMMANDS, QUEUE_QUERIES } from "./queue-kinds.js"
 import type { PlayKind } from "./scene.js"
@@ -62,6 +63,7 @@ export const COMMANDS = [
   ...PACKING_COMMANDS,
   ...COPIES_COMMANDS,
   ...ENTRY_COMMANDS,
+  ...REMOTE_COMMANDS,
 ]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
@@ -101,6 +103,8 @@ export const APART: readonly PlayKind[] = [
   ...COPIES_QUERIES,
   ...ENTRY_COMMANDS,
   ...ENTRY_QUERIES,
+  ...REMOTE_COMMANDS,
+  ...REMOTE_QUERIES,
 ]
 export const KINDS = [...DRAWN, ...APART]
 
@@ -149,6 +153,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateQueue", "AddMessages", "ClaimMessages", "RescheduleMessages", "ReadFirstDue", "PeekMessages"],
   ["CreateQueue", "AddMessages", "EmptyQueue", "RemoveQueue", "RemoveEndedMessages", "FindEndedMessages"],
   ["CreateQueue", "ChangeQueue", "AddMessages", "ClaimMessages", "CountLaterMessages", "ReadMessageContents"],
+  ["SetSetting", "HoldPendingWrites", "CloseBucket", "DropBucket", "PendingHeldSince"],
   ["SetSetting", "PutVersion", "RemoveLatest", "NoteObjectChanges", "EndObjectChange", "ReadObjectChanges"],
   [
     "SetSetting",

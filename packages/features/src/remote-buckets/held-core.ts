@@ -22,7 +22,7 @@ export const heldRowOf = (bucketId: BucketId) => [FAMILY, heldRowKey(bucketId)] 
 export const holdPendingWrites = command<[bucketId: BucketId, isHeld: boolean], void>({
   name: "HoldPendingWrites",
   grows: false,
-  touches: bucketId => [heldRowOf(bucketId)],
+  touches: bucketId => [["buckets", bucketRowKey(bucketId)], heldRowOf(bucketId)],
   decide(view, { nowMs }, bucketId, isHeld) {
     const { settings } = requireBucket(view, bucketId)
     const [family, key] = heldRowOf(bucketId)
