@@ -33,6 +33,12 @@ const DEATHS = ["exit", "throw", "memory", "hang"] as const
 /** How many bytes of an upload have arrived. */
 const STATES = { "no body": 0, "three blocks": 3 * MIB, "all but a byte": WHOLE_BYTES - 1 } as const
 
+const BLOCK_BYTES = MIB
+/** The whole blocks of the uploads in each state through both threads, and of a part. */
+const BLOCKS_UNDER_WAY = 2 * (3 + 3) + 2
+/** How many bytes three devices have for each of a block: two of data and one of parity. */
+const OF_THREE_DEVICES = 3 / 2
+
 /** The log of each way to die. */
 const REASONS: Readonly<Record<Death, RegExp>> = {
   exit: /front_thread_ended thread=front-\d reason="it has ended by itself"/,
@@ -93,11 +99,16 @@ async function endOne(store: FrontedStore, how: Death, there: Map<string, Buffer
       own.set(key, body)
     }
   }
+  const volumesBefore = await store.metric("hayloft_volume_bytes")
   const parts = `${how} parts`
   const uploadId = await partThrough(store, dying.front, parts)
   const lost = await uploadsThrough(store, dying.front, how)
   const others = await uploadsThrough(store, staying.front, how)
   await store.inFlight(lost.length + others.length + 1)
+  // A thread that ends before it has read what was sent leaves nothing of it.
+  const isWritten = async (): Promise<boolean> =>
+    (await store.metric("hayloft_volume_bytes")) - volumesBefore >= BLOCKS_UNDER_WAY * BLOCK_BYTES * OF_THREE_DEVICES
+  await until("all whole blocks are on the devices", isWritten)
   const counted = await store.metric("hayloft_http_requests_total", 'server="s3"')
 
   const ending = store.end(dying.connection, how)
