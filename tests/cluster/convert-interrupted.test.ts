@@ -490,17 +490,22 @@ test("a store that is killed before any durable write of the way back is in one 
   )
 })
 
+/** Opens the store on its devices, and begins to copy its rows to the database. */
+async function beginCopy(world: World) {
+  const seams = world.boot()
+  const opened = await world.openAlone(seams)
+  const engine = await world.engineOf(seams, opened)
+  const tablet = must(engine.tablet, "the devices keep the metadata")
+  const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record, cipher: undefined }
+  return { seams, opened, engine, tablet, copy: await ToDatabase.begin(seams, store, NODE) }
+}
+
 test("a database that is away while rows are copied is waited for", async () => {
   const world = new World()
   await world.clock.runUntil(
     (async () => {
       await create(world)
-      const seams = world.boot()
-      const opened = await world.openAlone(seams)
-      const engine = await world.engineOf(seams, opened)
-      const tablet = must(engine.tablet, "the devices keep the metadata")
-      const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record, cipher: undefined }
-      const copy = await ToDatabase.begin(seams, store, NODE)
+      const { seams, tablet, copy } = await beginCopy(world)
       world.isDatabaseAway = true
       const copied = copy.copyRows(noSignal)
       await world.clock.sleep(120_000, noSignal)
@@ -525,12 +530,7 @@ test("rows that are written after the store was opened again do not miss the dat
     (async () => {
       await create(world)
       for (const isThrough of [true, false]) {
-        const seams = world.boot()
-        const opened = await world.openAlone(seams)
-        const engine = await world.engineOf(seams, opened)
-        const tablet = must(engine.tablet, "the devices keep the metadata")
-        const store = { storeId: opened.storeId, tablet, record: () => engine.recordManager.record, cipher: undefined }
-        const copy = await ToDatabase.begin(seams, store, NODE)
+        const { seams, opened, engine, copy } = await beginCopy(world)
         if (isThrough) await copy.copyRows(noSignal)
         await engine.stop()
         await release(opened)

@@ -4,7 +4,7 @@ export { endOfSegment, extentsOfSegment, piecesOf, referencesRowKey, sourcesOf }
 export { wrongChecksum, wrongMd5 } from "./bodies/body-check-core.js"
 export { BucketErasing } from "./buckets/bucket-erasing.js"
 export type { BucketErasure } from "./commands/erase-commands-core.js"
-export { isUnchanged, largestOf, sizesOfBuckets, type LockedBucket } from "./buckets/bucket-service.js"
+export { isBucketUnchanged, largestOf, sizesOfBuckets, type LockedBucket } from "./buckets/bucket-service.js"
 export { hintOfKey } from "./commands/missing-shard-hints-core.js"
 export { useClass, type ClassMap } from "./class-policies.js"
 export { createCore, type CoreSeams, type CoreServices, type CoreSettings } from "./services.js"

@@ -13,7 +13,8 @@ import { Rescue, type RescueRequest } from "@hayloft/node/rescue/rescue.js"
 import { SourceDisk } from "@hayloft/node/rescue/source-disk.js"
 import { SourceShards } from "@hayloft/node/rescue/source-shards.js"
 import { openSources, type Sources } from "@hayloft/node/rescue/sources.js"
-import { isBegun, StoreTarget } from "@hayloft/node/rescue/store-target.js"
+import { isBegun } from "@hayloft/node/rescue/begun-rescue.js"
+import { StoreTarget } from "@hayloft/node/rescue/store-target.js"
 import { DryTarget } from "@hayloft/node/rescue/target.js"
 
 /** Reads only decode missing shards; nothing is encoded here. */

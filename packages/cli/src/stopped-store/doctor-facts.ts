@@ -36,11 +36,12 @@ const textOf = async (path: string): Promise<string | undefined> => readFile(pat
 
 export async function machineFacts(config: ServeConfig, clock: Clock): Promise<MachineFacts> {
   // Loaded on demand, because no other command needs a server's code.
-  const { HTTP_LIMITS } = await import("@hayloft/protocols/http/index.js")
+  const { HTTP_LIMITS, openFilesFor } = await import("@hayloft/protocols/http/index.js")
   const owners = await mapBounded(config.dataFolders, FOLDERS_CONCURRENT, ownerOf)
   const pid = owners.find(owner => owner?.pid !== undefined)?.pid
-  const openFiles =
-    HTTP_LIMITS.connectionsMax + HTTP_LIMITS.connectionsReserve + FILES_OF_DEVICE * config.dataFolders.length
+  const ports = clientAddresses(config).filter(([, address]) => address !== undefined).length
+  // Connections leave half of the files to the store.
+  const openFiles = Math.max(openFilesFor(HTTP_LIMITS, ports), 2 * FILES_OF_DEVICE * config.dataFolders.length)
   return {
     nowMs: clock.wallMs(),
     nodeVersion: process.versions.node,
@@ -134,18 +135,29 @@ async function openFilesOf(pid: number | undefined): Promise<number | undefined>
   return limit === "unlimited" ? Infinity : numberIn(limit)
 }
 
+type FlaggedAddress = readonly [flag: string, address: ListenAddress | undefined]
+
+/** The addresses that clients use; undefined: the port is off. */
+const clientAddresses = ({
+  listen,
+  adminListen,
+  website,
+  swift,
+  k2vListen,
+  queueListen,
+}: ServeConfig): readonly FlaggedAddress[] => [
+  ["--listen", listen],
+  ["--admin-listen", adminListen],
+  ["--website-listen", website?.listen],
+  ["--swift-listen", swift?.listen],
+  ["--k2v-listen", k2vListen],
+  ["--queue-listen", queueListen],
+]
+
 async function portFacts(config: ServeConfig): Promise<DoctorFacts["ports"]> {
   const { probeAddresses } = await import("@hayloft/protocols/http/index.js")
-  const { listen, adminListen, website, swift, k2vListen, queueListen, cluster } = config
-  const wanted: readonly (readonly [flag: string, address: ListenAddress | undefined])[] = [
-    ["--listen", listen],
-    ["--admin-listen", adminListen],
-    ["--website-listen", website?.listen],
-    ["--swift-listen", swift?.listen],
-    ["--k2v-listen", k2vListen],
-    ["--queue-listen", queueListen],
-    ["--node-listen", cluster?.nodeListen],
-  ]
+  const ofNode: FlaggedAddress = ["--node-listen", config.cluster?.nodeListen]
+  const wanted = [...clientAddresses(config), ofNode]
   const facts: DoctorFacts["ports"][number][] = []
   for (const [flag, address] of wanted) {
     if (address === undefined || address.port === 0) continue

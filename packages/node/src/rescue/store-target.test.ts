@@ -14,7 +14,8 @@ import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { SimLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { isBegun, StoreTarget } from "./store-target.js"
+import { isBegun } from "./begun-rescue.js"
+import { StoreTarget } from "./store-target.js"
 import { DoomedStore, type Rescued } from "./testing-rescue.js"
 
 /** Rescues all devices into a store that runs. */

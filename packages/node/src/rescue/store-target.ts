@@ -6,18 +6,17 @@
  */
 import type { Accounts } from "@hayloft/access/index.js"
 import { must } from "@hayloft/base/assert.js"
-import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
+import { asFailure, isFailure } from "@hayloft/base/failures.js"
 import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { defaultPolicy, type KeyService } from "@hayloft/access/keys/index.js"
 import { MIB, PARTS_MAX } from "@hayloft/base/limits.js"
-import type { AccountId, BucketName, KmsKeyId, MultipartId, ObjectKey, StoreId } from "@hayloft/base/ids.js"
+import type { AccountId, BucketName, KmsKeyId, MultipartId, ObjectKey } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { ServeConfig } from "../config/index.js"
 import { supervise, type BackgroundService } from "@hayloft/base/life/index.js"
 import {
-  inspect,
   mapClass,
   openStore,
   removeRescueMark,
@@ -44,6 +43,7 @@ import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { endFeatures, rescuedByFeatures, resumeFeatures } from "./rescue-limits.js"
 import { rangesIn, wholeOf, type BodyRange, type PlannedContent, type PlannedPart, type WholeBody } from "./plan.js"
+import { isBegun } from "./begun-rescue.js"
 import { grouped, RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
 import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedAccount, RescuedKey } from "./target.js"
@@ -99,25 +99,6 @@ interface OpenBucket {
   readonly bucket: Bucket
   versioning: Bucket["versioning"]
   readonly lock: BucketPlan["lock"]
-}
-
-/** Returns true if an earlier run began to fill these folders from the same source. Throws `folderNotEmpty`. */
-export async function isBegun(disk: Disk, folders: readonly string[], source: string): Promise<boolean> {
-  const used: { readonly path: string; readonly storeId: StoreId; readonly rescuedFrom: string | undefined }[] = []
-  for (const path of folders) {
-    const { content } = await inspect(disk, path)
-    if (content.kind === "broken") throw content.failure
-    if (content.kind === "remains") throw fail("folderNotEmpty", { path, found: "the remains of a device" })
-    if (content.kind !== "device" || content.isUnused) continue
-    used.push({ path, storeId: content.superblock.storeId, rescuedFrom: content.rescuedFrom })
-  }
-  // An earlier run may have been cut off while it marked its folders, or removed the marks.
-  const begun = used.find(({ rescuedFrom }) => rescuedFrom === source)
-  for (const { path, storeId, rescuedFrom } of used) {
-    const isOurs = rescuedFrom === source || (rescuedFrom === undefined && storeId === begun?.storeId)
-    if (!isOurs) throw fail("folderNotEmpty", { path, found: "a store" })
-  }
-  return begun !== undefined
 }
 
 export class StoreTarget implements RescueTarget {

@@ -185,7 +185,7 @@ export const bucketsOfAccount = query(
 const SETTINGS_VERSIONS_MAX = 2 ** 32
 
 /** Returns true if the bucket is there, with the settings that it had. */
-export async function isUnchanged(
+export async function isBucketUnchanged(
   buckets: Pick<Buckets, "open">,
   { id, name, settingsVersion }: Bucket,
 ): Promise<boolean> {

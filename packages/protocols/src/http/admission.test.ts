@@ -7,7 +7,7 @@ import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { Admission } from "./admission.js"
 import type { Party } from "@hayloft/base/places-core.js"
 import type { Exchange } from "./contract.js"
-import { HTTP_LIMITS, limitsOfFiles, limitsOfThread, type HttpLimits } from "./limits.js"
+import { HTTP_LIMITS, limitsOfFiles, limitsOfThread, openFilesFor, type HttpLimits } from "./limits.js"
 import { RawClient } from "./testing-raw-client.js"
 import { pause, echoLength, serve, stopAll, until } from "./testing-listener.js"
 
@@ -342,6 +342,10 @@ test("connections of all ports together take half of the open files at most, and
       assert.ok(connectionsMax >= 1 && connectionsReserve >= 1)
     }
   }
-  assert.deepEqual(limitsOfFiles(HTTP_LIMITS, 65_536, 3), HTTP_LIMITS)
+  for (const ports of [2, 5]) {
+    const enough = openFilesFor(HTTP_LIMITS, ports)
+    assert.deepEqual(limitsOfFiles(HTTP_LIMITS, enough, ports), HTTP_LIMITS)
+    assert.ok(limitsOfFiles(HTTP_LIMITS, enough - 1, ports).connectionsMax < HTTP_LIMITS.connectionsMax)
+  }
   assert.deepEqual(limitsOfFiles(HTTP_LIMITS, undefined, 3), HTTP_LIMITS)
 })

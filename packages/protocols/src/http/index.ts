@@ -8,7 +8,7 @@ export type { Refusal, RequestMeter, RequestSubject, RequestWatch } from "./cont
 export { FILTER_TOOLS, filtered, type Filter, type FilteredPort } from "./filters.js"
 export { formParameters } from "./form-parameters.js"
 export { HeaderLines } from "./header-lines.js"
-export { HTTP_LIMITS, limitsOfFiles, limitsOfThread, type HttpLimits } from "./limits.js"
+export { HTTP_LIMITS, limitsOfFiles, limitsOfThread, openFilesFor, type HttpLimits } from "./limits.js"
 export { isLoopbackHost } from "./own-host-core.js"
 export { probeAddresses, type ProbedAddress } from "./probe.js"
 export { QueryParameters, requestText } from "./query-parameters.js"

@@ -91,8 +91,8 @@ export const HTTP_LIMITS: HttpLimits = {
 const RESERVE_MIN = 8
 
 /**
- * The limits of each of so many ports, in a process that may have so many open files and sockets (undefined: nobody knows). The
- * connections of all ports take half of them at most, so that clients cannot take what the store needs for its own files.
+ * The limits of each port of a process. The connections of all ports take at most half of the open files, so that clients
+ * leave the store those that it needs. `openFilesMax`: the limit of open files and sockets; undefined if the system does not tell.
  */
 export function limitsOfFiles(limits: HttpLimits, openFilesMax: number | undefined, ports: number): HttpLimits {
   if (openFilesMax === undefined) return limits
@@ -100,6 +100,10 @@ export function limitsOfFiles(limits: HttpLimits, openFilesMax: number | undefin
   const connectionsReserve = Math.min(limits.connectionsReserve, Math.ceil(each / 8))
   return { ...limits, connectionsReserve, connectionsMax: Math.min(limits.connectionsMax, each - connectionsReserve) }
 }
+
+/** The limit of open files from which on `limitsOfFiles` lowers nothing. */
+export const openFilesFor = ({ connectionsMax, connectionsReserve }: HttpLimits, ports: number): number =>
+  2 * ports * (connectionsMax + connectionsReserve)
 
 /** The limits of one of so many threads that share the ports: those of counts are divided, those of one request are not. */
 export function limitsOfThread(limits: HttpLimits, threads: number): HttpLimits {

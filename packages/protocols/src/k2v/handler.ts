@@ -14,7 +14,7 @@ import { parseItemKey, parseBucketName, textOfObjectKey, type ItemKey } from "@h
 import type { Soon } from "@hayloft/base/soon.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol } from "../http/index.js"
 import type { Bucket, Buckets } from "@hayloft/objects/contract.js"
-import { isUnchanged } from "@hayloft/objects/index.js"
+import { isBucketUnchanged } from "@hayloft/objects/index.js"
 import type { Items } from "@hayloft/features/items/index.js"
 import {
   accessRequestOf,
@@ -71,7 +71,7 @@ class K2v implements SignedProtocol<K2vRoute, K2vError> {
     const denials = await this.settings.denialsOfBucket(bucket)
     const call: K2vCall = {
       items: this.settings.items,
-      until: (watcher, seconds, look) => until(watcher, seconds, look, () => isUnchanged(buckets, bucket)),
+      until: (watcher, seconds, look) => until(watcher, seconds, look, () => isBucketUnchanged(buckets, bucket)),
       bucket,
       parameters: route.parameters,
       partition: route.partition ?? NO_PARTITION,

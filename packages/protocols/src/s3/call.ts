@@ -11,7 +11,7 @@ import type { S3Keys } from "@hayloft/access/keys/index.js"
 import type { Polls, Watcher } from "@hayloft/base/life/index.js"
 import type { Bucket, ObjectBody, ObjectServices } from "@hayloft/objects/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { isUnchanged, type Days } from "@hayloft/objects/index.js"
+import { isBucketUnchanged, type Days } from "@hayloft/objects/index.js"
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { AccessControl } from "./acl/access-control.js"
@@ -238,7 +238,7 @@ export class S3Call implements PermissionsRequest {
   private async isStillAllowed(): Promise<boolean> {
     const { signer, bucket, services } = this
     const isCallerStill = (await signer.isStillAllowed?.(this.context.clock.wallMs())) ?? true
-    return isCallerStill && (bucket === undefined || isUnchanged(services.buckets, bucket))
+    return isCallerStill && (bucket === undefined || isBucketUnchanged(services.buckets, bucket))
   }
 
   asAccountCall(account: Account): asserts this is AccountCall {
