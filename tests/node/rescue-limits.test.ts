@@ -5,6 +5,7 @@
  * still count, appended bytes, and messages of queues, but for those that must not be delivered twice.
  */
 import assert from "node:assert/strict"
+import { ACCOUNTS } from "@hayloft/admin/schemas.js"
 import { writeFile } from "node:fs/promises"
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
@@ -56,8 +57,9 @@ async function fill(server: ServerProcess, client: S3Client, k2v: K2vClient): Pr
 
 /** The path of the quota of the root account. */
 async function quotaOfRoot(server: ServerProcess): Promise<string> {
-  const text = JSON.stringify(await server.report("/v1/accounts"))
-  return `/v1/accounts/${/"id":"([^"]+)","displayName":"root"/.exec(text)?.[1]}/quota`
+  const { accounts } = ACCOUNTS.parse(await server.report("/v1/accounts"))
+  const root = accounts.find(({ displayName }) => displayName === "root") ?? assert.fail("it has a root account")
+  return `/v1/accounts/${root.id}/quota`
 }
 
 async function limitRoot(server: ServerProcess): Promise<void> {
