@@ -3,7 +3,7 @@
  * code, serves all other requests, and accepts writes again once there is space, without a restart.
  */
 import assert from "node:assert/strict"
-import { closeSync, existsSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from "node:fs"
+import { closeSync, existsSync, openSync, readdirSync, rmSync, statfsSync, statSync, writeSync } from "node:fs"
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -38,6 +38,8 @@ const TINY_SIZES = [300_000, 90_000, 3_000] as const
 const PART_BYTES = 5 * MIB
 /** So many large objects stay: one more fits beside the reserve even if other programs have taken all of it but the ballast. */
 const LARGE_STAYING = 4
+/** Half of the reserve of that disk, which is a quarter of its space. */
+const BALLAST_BYTES = (DISK_MIB / 8) * MIB
 const POLL_MS = 2_000
 
 type Answer = "done" | { readonly status: number; readonly code: string }
@@ -155,6 +157,12 @@ function takeSpace(folder: string): void {
   }
 }
 
+function ballastBytes(data: string): number {
+  const folder = join(data, "ballast")
+  const names = existsSync(folder) ? readdirSync(folder).filter(name => /^\d/.test(name)) : []
+  return names.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+}
+
 /** Runs the test in a folder on a separate small disk. */
 async function onSmallDisk(t: TestContext, mib: number, work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-room-"))
@@ -195,7 +203,9 @@ test("a full disk, as clients see it: 507 for writes, also in the middle of uplo
         return [...(await statesOf(server)).values()].includes("full")
       })
       await clients.readAll()
-      // From here on only the ballast is free: everything that frees space has to work with that.
+      // From here on only the ballast is free: everything that frees space has to work with that. A store that is filled
+      // within its first second has none yet.
+      await repeat("there is ballast", () => Promise.resolve(ballastBytes(data) >= BALLAST_BYTES))
       takeSpace(folder)
       await clients.abort("cut off", uploadId)
       // The number that fitted varies with the moment at which the space was measured, so the number that stays is fixed.
