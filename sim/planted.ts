@@ -2,7 +2,8 @@
  * `npm run planted [WORD…]`: shows that the checks would find bugs. Each planted bug (see `plants.ts`) is built
  * into a copy of the program in a temporary folder, its scenario is run there for some seeds, and must
  * fail by the check that is named; the unchanged program must pass the same seeds. Bugs that tests catch are built into a
- * copy with these tests. Prints a line for each bug and exits with 1 if one was missed.
+ * copy with these tests. Prints two lines for each bug, and those of missed bugs again at the end; exits with 1 if one
+ * was missed.
  */
 import { execFile } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -181,7 +182,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     ...(await checkPlants(SCENARIO_PLANTS.filter(isChosen), SEEDS, show)),
     ...(await checkTested(TESTED_PLANTS.filter(isChosen), show)),
   ]
-  const missed = verdicts.filter(verdict => !verdict.isCaught).length
-  process.stdout.write(`${verdicts.length - missed} as expected, ${missed} missed\n`)
-  process.exitCode = missed > 0 ? 1 : 0
+  const missed = verdicts.filter(verdict => !verdict.isCaught)
+  // The lines above are many, and a soak keeps the last ones.
+  missed.forEach(show)
+  process.stdout.write(`${verdicts.length - missed.length} as expected, ${missed.length} missed\n`)
+  process.exitCode = missed.length > 0 ? 1 : 0
 }
