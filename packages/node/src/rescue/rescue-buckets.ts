@@ -33,11 +33,15 @@ export class RescueBuckets {
   async addKnown({ buckets, settingsOf }: SnapshotFacts, list: RescueEntry["list"]): Promise<void> {
     for (const bucket of buckets.values()) {
       const { id, name, owner, location, versioning, lock } = bucket
-      const known = { name, owner: this.ownerOf(owner), location, versioning, settings: settingsOf(bucket), lock }
+      const { documents: settings, lost } = settingsOf(bucket)
+      const known = { name, owner: this.ownerOf(owner), location, versioning, settings, lock }
       const plan = this.locked.has(id) ? withLock(known) : known
       this.plans.set(id, plan)
       this.named.add(name)
-      await this.make(id, plan, list, plan.lock === lock ? [] : [LOCK_IS_NEWER])
+      await this.make(id, plan, list, [
+        ...(plan.lock === lock ? [] : [LOCK_IS_NEWER]),
+        ...(lost.length === 0 ? [] : [`settings are lost: ${lost.join(", ")}`]),
+      ])
     }
   }
 

@@ -6,7 +6,16 @@ import { concatBytes } from "@hayloft/base/bytes.js"
 import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseBucketId, rowKeyOf } from "@hayloft/base/ids.js"
-import type { AccessKeyId, AccountId, BucketId, KmsKeyId, ObjectKey, RowKey, StoreId } from "@hayloft/base/ids.js"
+import type {
+  AccessKeyId,
+  AccountId,
+  BucketId,
+  BucketName,
+  KmsKeyId,
+  ObjectKey,
+  RowKey,
+  StoreId,
+} from "@hayloft/base/ids.js"
 import {
   decodeMetadataChunk,
   type MetadataChunk,
@@ -26,6 +35,7 @@ import {
   decodeSetting,
   type AccountRecord,
   type BucketRecord,
+  type BucketSettingName,
   type PartRecord,
   type SegmentRecord,
 } from "@hayloft/engine/format/records.js"
@@ -43,13 +53,19 @@ import { bodyOf } from "@hayloft/engine/block/index.js"
 import type { CatalogedUpload, NeedleCatalog, UnreferencedBytes } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"
 
+interface KnownSettings {
+  readonly documents: SettingDocuments
+  /** The bucket has these, and no readable chunk contains them. */
+  readonly lost: readonly BucketSettingName[]
+}
+
 /** The contents of a snapshot apart from objects. */
 export interface SnapshotFacts {
   readonly accounts: ReadonlyMap<AccountId, AccountRecord>
   readonly accessKeys: ReadonlyMap<AccessKeyId, AccessKeyRecord>
   readonly buckets: ReadonlyMap<BucketId, BucketRecord>
   readonly namedKeys: ReadonlyMap<KmsKeyId, KmsKeyRecord>
-  readonly settingsOf: (bucket: BucketRecord) => SettingDocuments
+  readonly settingsOf: (bucket: BucketRecord) => KnownSettings
   /** The secret of a bucket, or a bucket key. */
   readonly bucketKeyOf: (bucketId: BucketId, number: number) => BucketKey | undefined
 }
@@ -306,19 +322,24 @@ class Facts implements SnapshotFacts {
   readonly accessKeys = new Map<AccessKeyId, AccessKeyRecord>()
   readonly buckets = new Map<BucketId, BucketRecord>()
   readonly namedKeys = new Map<KmsKeyId, KmsKeyRecord>()
+  private readonly idsByName = new Map<BucketName, BucketId>()
   private readonly settings = new Map<RowKey, string>()
   private readonly bucketKeys = new Map<RowKey, BucketKey>()
 
   readonly bucketKeyOf = (bucketId: BucketId, number: number): BucketKey | undefined =>
     this.bucketKeys.get(bucketKeyRowKey(bucketId, number))
 
-  readonly settingsOf = ({ id, settings }: BucketRecord): SettingDocuments =>
-    new Map(
-      settings.flatMap(name => {
-        const document = this.settings.get(settingRowKey(id, name))
-        return document === undefined || beginsWhenSet(name) ? [] : [[name, document]]
-      }),
-    )
+  readonly settingsOf = ({ id, settings }: BucketRecord): KnownSettings => {
+    const documents = new Map<BucketSettingName, string>()
+    const lost: BucketSettingName[] = []
+    for (const name of settings) {
+      if (beginsWhenSet(name)) continue
+      const document = this.settings.get(settingRowKey(id, name))
+      if (document === undefined) lost.push(name)
+      else documents.set(name, document)
+    }
+    return { documents, lost }
+  }
 
   take({ family, key, value }: MetadataRecord): void {
     if (family === "accounts") {
@@ -332,7 +353,17 @@ class Facts implements SnapshotFacts {
     else if (family === "accessKeys") this.accessKeys.set(parseAccessKeyId(key), decodeAccessKey(value))
     else if (family === "buckets" && key !== LAST_BUCKET_ID) {
       const bucket = decodeBucket(value)
-      if (bucket.id !== SYSTEM_BUCKET_ID) this.buckets.set(bucket.id, bucket)
+      if (bucket.id !== SYSTEM_BUCKET_ID) this.takeBucket(bucket)
     }
+  }
+
+  /** If a bucket was removed and made again during the backup, the later one has the name: ids ascend. */
+  private takeBucket(bucket: BucketRecord): void {
+    const { id, name } = bucket
+    const other = this.idsByName.get(name) ?? id
+    if (other > id) return
+    if (other < id) this.buckets.delete(other)
+    this.idsByName.set(name, id)
+    this.buckets.set(id, bucket)
   }
 }

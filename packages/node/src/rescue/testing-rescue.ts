@@ -254,9 +254,19 @@ export class DoomedStore {
     throw new Error(`${name} does not settle`)
   }
 
-  /** Advances the time until the metadata is backed up. */
-  async backUp(): Promise<void> {
+  async removeBucket(name: string): Promise<void> {
+    const bucket = must(this.buckets.get(name), "there is such a bucket")
+    await this.wait(this.services.buckets.remove(bucket))
+    this.buckets.delete(name)
+  }
+
+  /** Advances the time until a backup is due. */
+  async startBackUp(): Promise<void> {
     await this.machine.clock.advance(BACKUP_EVERY_MS)
+  }
+
+  async backUp(): Promise<void> {
+    await this.startBackUp()
     await this.settle("metadata-backup")
   }
 

@@ -5,8 +5,10 @@
  *           families is never missed. A key with more rows than fit a slice has several: its `current` row is then
  *           repeated after them, since versions move there. Pending deletions follow the objects: of an upload that is
  *           replaced meanwhile, the backup contains the row that references it, or its pending deletion, or both.
- *           Rows that a feature has together are in one slice too, in the order of their keys.
- *           Buckets are repeated at the end, for those created meanwhile.
+ *           Rows that a feature has together are in one slice too, in the order of their keys, and so are a bucket, its
+ *           settings and its keys.
+ *           Rows that others refer to are repeated at the end, each after those that refer to it: what a row of the
+ *           backup refers to is in the backup too, unless it was removed during the walk.
  */
 import type { Family } from "@hayloft/base/rows/families.js"
 import { OBJECT_FAMILIES, REPLICATED_FAMILIES } from "@hayloft/base/rows/families.js"
@@ -26,8 +28,13 @@ interface Phase {
   readonly stemOf?: (key: RowKey) => RowKey
 }
 
-const stemOfKey = (key: RowKey): RowKey => rowKeyOf(key.slice(0, key.indexOf("\x00", 8) + 1))
+const BUCKET_ID_BYTES = 8
+const stemOfKey = (key: RowKey): RowKey => rowKeyOf(key.slice(0, key.indexOf("\x00", BUCKET_ID_BYTES) + 1))
 const OBJECTS: Phase = { families: OBJECT_FAMILIES, stemOf: stemOfKey }
+const BUCKETS: Phase = {
+  families: ["buckets", "settings", "bucketKeys"],
+  stemOf: key => rowKeyOf(key.slice(0, BUCKET_ID_BYTES)),
+}
 
 let found: readonly Phase[] | undefined
 
@@ -38,12 +45,14 @@ function phasesWith(ofFeatures: readonly Phase[]): readonly Phase[] {
   const others = new Set<Family>([
     ...OBJECT_FAMILIES,
     ...ofFeatures.flatMap(({ families }) => families),
+    ...BUCKETS.families,
     "pendingDeletions",
   ])
-  // Buckets also come before the objects: a reader knows the bucket of each object.
   const first = REPLICATED_FAMILIES.filter(family => isKept(family) && !others.has(family))
   const alone = (family: Family): Phase => ({ families: [family] })
-  return [...first.map(alone), ...ofFeatures, OBJECTS, alone("pendingDeletions"), alone("buckets")]
+  const again = [BUCKETS, ...(["accessKeys", "accounts", "kmsKeys"] as const).map(alone)]
+  // Buckets also come before the objects: a reader knows the bucket of each object.
+  return [...first.map(alone), BUCKETS, ...ofFeatures, OBJECTS, ...again, alone("pendingDeletions")]
 }
 const START = rowKeyOf("")
 /** Keys begin with a bucket id, a name, an account or a number below this. */

@@ -4,26 +4,42 @@ import { test } from "node:test"
 import { hexOf } from "@hayloft/base/bytes.js"
 import { must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, parseIncarnation } from "@hayloft/base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketId, parseBucketName, parseIncarnation } from "@hayloft/base/ids.js"
 import {
   parseLogSequence,
   parsePosition,
   parseStoreId,
   parseTabletId,
   parseUploadId,
+  type BucketId,
+  type RowKey,
   type UploadId,
   type VersionId,
 } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
 import { TestDevices } from "@hayloft/engine/block/testing-blocks.js"
 import { Rows } from "@hayloft/engine/device/index.js"
 import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import { CONTROL_ROW_KEY } from "@hayloft/engine/format/nodes/cluster-rows.js"
 import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "@hayloft/engine/format/metadata-backup.js"
-import { decodePendingDeletion } from "@hayloft/engine/format/records.js"
-import { objectRowKey } from "@hayloft/engine/format/row-key.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
+import { BUCKET_SECRET, bucketKeyRowKey, encodeBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
+import {
+  decodeBucket,
+  decodePendingDeletion,
+  encodeAccount,
+  type BucketRecord,
+} from "@hayloft/engine/format/records.js"
+import {
+  bucketRowKey,
+  objectRowKey,
+  parseObjectRowKey,
+  settingRowKey,
+  textRowKey,
+} from "@hayloft/engine/format/row-key.js"
 import { isOrdered } from "@hayloft/engine/format/needles/upload-id.js"
 import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
 import {
@@ -463,6 +479,60 @@ async function walked(scene: Scene, between: () => Promise<void>): Promise<Walke
   }
   return rows
 }
+
+/** The row of bucket 0 holds the last assigned id. */
+const LAST_BUCKET_ID = bucketRowKey(parseBucketId(0))
+
+const writeRow = command<[family: Family, key: RowKey, value: Uint8Array], void>({
+  name: "WriteRow",
+  decide: (_view, _time, family, key, value) => ({ writes: [{ family, key, value }], result: undefined }),
+})
+
+test("what objects and buckets refer to is in a walk with them, also if it was made during the walk", async () => {
+  const scene = await Scene.open("replica:1")
+  const { world } = scene
+  const { objects, buckets } = world.services
+  const objectKey = objectKeyOfText("key")
+  for (let i = 0; i < 20; i += 1) await scene.put(`before ${i}`, world.random.bytes(10))
+  let made = 0
+  const make = async () => {
+    if (made === 25) return
+    made += 1
+    const owner = parseAccountId(`owner-${made}`)
+    const account = { id: owner, displayName: "", email: "", createdMs: 0, number: accountNumberOf(owner) }
+    await world.tablet.run(writeRow("accounts", textRowKey(owner), encodeAccount(account)))
+    const name = parseBucketName(`bucket-${made}`)
+    const bucket = await buckets.create({ name, owner, location: "", settings: new Map([["cors", "a"]]) })
+    const secret = encodeBucketKey({ kind: "secret", createdMs: 0, epoch: 0, sealed: new Uint8Array(60) })
+    await world.tablet.run(writeRow("bucketKeys", bucketKeyRowKey(bucket.id, BUCKET_SECRET), secret))
+    await buckets.setSetting(bucket, "tagging", "b")
+    const attributes = { headers: {}, userMetadata: [] }
+    const body = sourceOf(world.random.bytes(50))
+    await objects.put({ bucket, key: objectKey, attributes, tags: [], conditions: {}, signal: noSignal, body })
+  }
+  const rows = await walked(scene, make)
+  const has = new Set(rows.map(row => `${row.family} ${row.key}`))
+  const found = new Map<BucketId, BucketRecord>()
+  for (const { family, key, row } of rows) {
+    const bucket = family === "buckets" && key !== LAST_BUCKET_ID ? decodeBucket(row.value) : undefined
+    if (bucket !== undefined) found.set(bucket.id, bucket)
+  }
+  for (const { id, owner, settings } of found.values()) {
+    if (id === world.home.id || id === SYSTEM_BUCKET_ID) continue
+    assert.ok(has.has(`accounts ${textRowKey(owner)}`), `the account of bucket ${id}`)
+    for (const name of settings) assert.ok(has.has(`settings ${settingRowKey(id, name)}`), `${name} of bucket ${id}`)
+  }
+  let objectsFound = 0
+  for (const { family, key: row } of rows) {
+    if (family !== "current") continue
+    const id = parseBucketId(parseObjectRowKey(row).bucketId)
+    assert.ok(found.has(id), `bucket ${id}`)
+    if (id === world.home.id) continue
+    assert.ok(has.has(`bucketKeys ${bucketKeyRowKey(id, BUCKET_SECRET)}`), `the secret of bucket ${id}`)
+    objectsFound += 1
+  }
+  assert.ok(objectsFound > 15, `${objectsFound} objects`)
+})
 
 test("a version that exists throughout a walk is in it, wherever it moves meanwhile", async () => {
   const scene = await Scene.open("replica:1")
