@@ -43,7 +43,7 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
     find: "if (this.filled === this.blockBytes && this.isMoreKnown)",
     put: "if (this.filled === this.blockBytes)",
   }),
-  plant("the copy of an object keeps the protection of its source", "sim/world/twins", {
+  plant("the copy of an object keeps the protection of its source", "packages/objects/src/bodies/sealed-objects", {
     file: "packages/objects/src/object-service.ts",
     find: "|| !this.keepsProtection(request, opened))",
     put: ")",

@@ -9,6 +9,20 @@ export const ENGINE_PLANTS: readonly TestedPlant[] = [
     find: "if (checksumValue === undefined) return common",
     put: "if (checksumValue !== null) return common",
   }),
+  plant(
+    "skip the first key after a common prefix in a listing of versions",
+    "packages/objects/src/queries/listing-core",
+    {
+      file: "packages/objects/src/queries/listing-core.ts",
+      find: "    from = seek\n",
+      put: '    from = seek\n    for (const row of scan({ start: from, ...shared })) { from = rowKeyOf(row.rowKey + "\\x01"); break }\n',
+    },
+  ),
+  plant("wait for metadata on a hanging disk", "packages/engine/src/tablet/committed-view", {
+    file: "packages/engine/src/tablet/committed-view.ts",
+    find: "if (others.length === 0) throw failure",
+    put: "throw failure",
+  }),
   plant("a log may be as long on a full disk as on others", "packages/engine/src/device/space/space", {
     file: "packages/engine/src/device/space/space.ts",
     find: "return bytes >= this.system.longLogBytes && this.isFull",

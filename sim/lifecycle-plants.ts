@@ -15,6 +15,9 @@ const plant = caughtBy("sim/world/twins")
 /** Which moves of few versions show at once, and random histories seldom. */
 const movePlant = caughtBy("packages/features/src/lifecycle/lifecycle-moves")
 const orderPlant = caughtBy("packages/features/src/lifecycle/transitions-core")
+/** Which need a certain moment or state, that random histories seldom have. */
+const momentPlant = caughtBy("packages/features/src/lifecycle/due-core")
+const jobPlant = caughtBy("packages/features/src/lifecycle/lifecycle-job")
 
 export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
   plant(
@@ -49,7 +52,7 @@ export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
     find: "(Math.floor((fromMs + days * dayMs) / dayMs) + 1)",
     put: "Math.floor((fromMs + days * dayMs) / dayMs)",
   }),
-  plant("what was put at midnight goes a day early", {
+  momentPlant("what was put at midnight goes a day early", {
     file: DUE,
     find: "(Math.floor((fromMs + days * dayMs) / dayMs) + 1)",
     put: "Math.ceil((fromMs + days * dayMs) / dayMs)",
@@ -71,7 +74,7 @@ export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
     find: 'if (isMarker && place.kind === "current" && !place.isOnly) return "hidesVersions"',
     put: "",
   }),
-  plant("a marker in a suspended bucket is not the null version", {
+  jobPlant("a marker in a suspended bucket is not the null version", {
     file: EXPIRE,
     find: "editor.insert({ ...MARKER, random }, versioning)",
     put: 'editor.insert({ ...MARKER, random }, "enabled")',
@@ -103,7 +106,7 @@ export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
     put: "at !== undefined",
   }),
   plant("of several rules the first acts", { file: DUE, find: "when >= firstMs", put: "first !== undefined" }),
-  plant("uploads go after seven days although a rule waits longer", {
+  jobPlant("uploads go after seven days although a rule waits longer", {
     file: DUE,
     find: "if (byRule !== undefined || days.abandonedDays === 0) return byRule",
     put: "if ((byRule?.dueMs ?? Infinity) < dueAfter(upload.initiatedMs, days.abandonedDays, days)) return byRule",

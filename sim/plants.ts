@@ -155,9 +155,9 @@ export const PLANTS: readonly Plant[] = [
     bug: "skip the first key after a common prefix in a listing",
     edits: [
       {
-        file: "packages/objects/src/queries/listing-core.ts",
-        find: "    from = seek\n",
-        put: '    from = seek\n    for (const row of scan(from, range.end)) { from = rowKeyOf(row.rowKey + "\\x01"); break }\n',
+        file: "packages/objects/src/queries/object-page-core.ts",
+        find: "    page.passed()\n",
+        put: '    page.passed()\n    rows.scan("current", { start, end: range.end }, { row: (bytes, from, to) => { start = rowKeyOf(bytes.toString("latin1", from, to) + "\\x01"); return false } })\n',
       },
     ],
     scenario: "listing",
@@ -321,7 +321,7 @@ export const PLANTS: readonly Plant[] = [
       },
     ],
     scenario: "storm on 2 devices",
-    caughtBy: ["acknowledgedStays", "opens", "linearizable"],
+    caughtBy: ["acknowledgedStays", "opens", "linearizable", "replicasAgree"],
   },
   {
     bug: "remove the needles of an earlier process without reading their row",
@@ -503,20 +503,8 @@ export const PLANTS: readonly Plant[] = [
     caughtBy: ["spaceIsFreed"],
   },
   {
-    bug: "wait for metadata on a hanging disk",
-    edits: [
-      {
-        file: "packages/engine/src/tablet/committed-view.ts",
-        find: "if (others.length === 0) throw failure",
-        put: "throw failure",
-      },
-    ],
-    scenario: "hung disk",
-    caughtBy: ["readsContinue"],
-  },
-  {
     bug: "never probe an offline device",
-    edits: [{ file: "packages/node/src/control/returning.ts", find: "await this.takeBack(id, path)", put: "" }],
+    edits: [{ file: "packages/node/src/control/returning.ts", find: "await this.takeBack(id, path)", put: '"back"' }],
     scenario: "returned disk",
     caughtBy: ["redundancyIsRestored"],
   },

@@ -2,7 +2,6 @@
 import type { Edit, Plant } from "../plants.js"
 import type { CheckName } from "../world/checks.js"
 
-const DUE = "packages/features/src/lifecycle/due-core.ts"
 const EXPIRE = "packages/features/src/lifecycle/expire-commands-core.ts"
 const MOVE = "packages/features/src/lifecycle/move-commands-core.ts"
 const WALK = "packages/features/src/lifecycle/walk-core.ts"
@@ -45,10 +44,5 @@ export const AGING_PLANTS: readonly Plant[] = [
     file: MOVE,
     find: ', noteOf(view, time, "moved")]',
     put: "]",
-  }),
-  plant("uploads go after seven days although a rule waits longer", ["dueStays"], {
-    file: DUE,
-    find: "if (byRule !== undefined || days.abandonedDays === 0) return byRule",
-    put: "if ((byRule?.dueMs ?? Infinity) < dueAfter(upload.initiatedMs, days.abandonedDays, days)) return byRule",
   }),
 ]

@@ -16,7 +16,12 @@ function ofSql(bug: string): Plant {
     SQL_PLANTS.find(plant => plant.bug === bug),
     `tests/sql plants "${bug}"`,
   )
-  return { bug: `cluster: ${bug}`, edits, scenario: "cluster", caughtBy: [...RACES, "noAssertionFails"] }
+  return {
+    bug: `cluster: ${bug}`,
+    edits,
+    scenario: "cluster",
+    caughtBy: [...RACES, "sessionsLast", "noAssertionFails"],
+  }
 }
 
 export const CLUSTER_PLANTS: readonly Plant[] = [

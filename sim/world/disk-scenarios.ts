@@ -393,7 +393,7 @@ async function growing(seed: number): Promise<void> {
   await on.readWithoutEach()
 }
 
-/** The disk from which metadata is read hangs, and the requested row is not in memory. */
+/** A disk hangs: reads and writes go on without it. */
 async function hungDisk(seed: number): Promise<void> {
   const on = await Scene.open(seed, 4)
   await on.putSome("before")

@@ -225,10 +225,14 @@ async function lateCommit(seed: number): Promise<void> {
   check("foreignStaysOut", found === undefined, () => "the foreign upload became visible")
 }
 
-/** A listing with a delimiter shows the keys after each common prefix. */
+/**
+ * A listing with a delimiter shows the keys after each common prefix, over few of whose keys it steps, and seeks the end of
+ * many.
+ */
 async function listing(seed: number): Promise<void> {
   const on = await stage(seed, 1)
-  const keys = ["a/1", "a/2", "b", "c/1", "c/2", "d/1", "e", "f"]
+  const long = Array.from({ length: 12 }, (_, i) => `c/${i}`)
+  const keys = ["a/1", "a/2", "b", ...long, "d/1", "e", "f"]
   for (const key of keys) await put(on, key, bodyBytes(key, 40))
   for (const max of [1, 2, 3, 100]) {
     const entries: ListEntry[] = []

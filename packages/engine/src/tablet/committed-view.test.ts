@@ -33,8 +33,8 @@ const unused = () => assert.fail("not used")
 const FAMILY = "current"
 const ALL = { start: rowKeyOf("a"), end: rowKeyOf("z") }
 
-/** A replica whose metadata store breaks after so many rows of a scan. */
-function handleOf(number: number, breaksAfter: number): ReplicaHandle {
+/** A replica whose metadata store breaks after so many rows of a scan, and brings rows into memory as `warm` says. */
+function handleOf(number: number, breaksAfter: number, warm: DeviceRows["warm"] = unused): ReplicaHandle {
   const rows = new MemoryLayer<TabletRow>()
   const scanned = function* (family: Family, range: { start: RowKey; end: RowKey }) {
     let given = 0
@@ -47,7 +47,7 @@ function handleOf(number: number, breaksAfter: number): ReplicaHandle {
   const deviceRows: DeviceRows = {
     get: unused,
     range: unused,
-    warm: unused,
+    warm,
     apply: writes => {
       for (const { family, key, value } of writes) rows.set(family, key, value && { value, payload: undefined })
     },
@@ -93,6 +93,18 @@ function scan(view: CommittedView, max = Infinity): string[] {
 }
 
 const TEN = Array.from({ length: 10 }, (_, i) => `k${i}=${i}`)
+
+test("a row that a hanging disk does not return is brought into memory by the next replica, and the hanging one is read last", async () => {
+  const warmed: number[] = []
+  const hanging = handleOf(1, 0, () => new Promise(() => undefined))
+  const healthy = [2, 3].map(number => handleOf(number, 0, async () => void warmed.push(number)))
+  const view = new CommittedView([hanging, ...healthy], unused, () => NO_POSITION, PROCESS)
+  const warming = view.warm(FAMILY, rowKeyOf("k1"))
+  hanging.leave(fail("deviceFailed", { device: hanging.id }))
+  await warming
+  assert.deepEqual(warmed, [2])
+  assert.equal(view.reader.id, healthy[0]?.id)
+})
 
 test("a scan continues with the next replica when one fails, and returns each row once", () => {
   const damaged: string[] = []

@@ -23,7 +23,7 @@ import { objectRowKey, versionRowKey } from "@hayloft/engine/format/row-key.js"
 import { versionIdOf } from "@hayloft/engine/format/objects/version-id.js"
 import { encodeVersion, NO_DETAILS, type VersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import { soleProcess, type QueryView, type MetadataRow } from "@hayloft/engine/metadata/index.js"
-import type { Bucket, ListEntry, VersionEntry } from "../contract.js"
+import type { Bucket, ListEntry, VersionEntry, VersionsPage } from "../contract.js"
 import { commonPrefixOf, listVersions } from "./listing-core.js"
 import { listObjects, pageOf } from "./object-page-core.js"
 
@@ -106,6 +106,11 @@ before(() => {
   for (let i = 0; i < ROWS; i += 1) large.put(keyOf(i), 10)
 })
 
+const nameOfVersion = (entry: VersionEntry): string => {
+  if (entry.kind === "prefix") return entry.prefix
+  return entry.kind === "version" ? entry.object.key : entry.key
+}
+
 const page = (view: CountedView, change: Partial<Parameters<typeof listObjects>[1]> = {}) =>
   pageOf(listObjects(view, { bucket, prefix: "", delimiter: "", after: "", max: 1000, ...change }))
 
@@ -119,7 +124,7 @@ test("a page among 100,000 keys reads only its own rows, wherever it starts", ()
   assert.ok(cost <= 52, `${cost} rows for 50 entries`)
 })
 
-test("pages of objects equal sorting and folding all keys, whatever is below a prefix", () => {
+test("pages of objects and of versions equal sorting and folding all keys, whatever is below a prefix", () => {
   const piece = fc.constantFrom("a", "b", "aa", "/", "//", "a/", "/b", "\u00ff", "\u{1f600}")
   const texts = fc.uniqueArray(
     fc.array(piece, { minLength: 1, maxLength: 5 }).map(pieces => pieces.join("")),
@@ -145,6 +150,14 @@ test("pages of objects equal sorting and folding all keys, whatever is below a p
         after = next
       }
       assert.deepEqual(shown, [...new Set(folded)])
+      const versions: string[] = []
+      let marker: VersionsPage["next"] = { keyMarker: "", versionIdMarker: undefined }
+      while (marker !== undefined) {
+        const of: VersionsPage = listVersions(view, { bucket, prefix, delimiter, max, ...marker })
+        versions.push(...of.entries.map(nameOfVersion))
+        marker = of.next
+      }
+      assert.deepEqual(versions, [...new Set(folded)])
     }),
     { numRuns: runsOf(100) },
   )

@@ -5,6 +5,7 @@ import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseIncarnation, textOfObjectKey } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
+import { decodeUpload } from "@hayloft/engine/format/records.js"
 import { parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { PassFailed } from "@hayloft/base/life/index.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "@hayloft/objects/queries/extent-rows.js"
@@ -279,6 +280,11 @@ test("an upload without parts is encrypted from its first part on", async () => 
   const { target } = await putParts(before, "open", [])
   const world = convert(before)
   await assertEncrypted(world, "without parts")
+  const rows = [...world.tablet.committed.range("uploads", ALL_OBJECT_ROWS)]
+  assert.deepEqual(
+    rows.map(([, { value }]) => decodeUpload(value).sealing !== undefined),
+    [true],
+  )
   const bytes = world.random.bytes(30_000)
   const part = { ...target, partNumber: 1, body: sourceOf(bytes), signal: noSignal }
   const { etag } = await world.clock.runUntil(world.services.multipart.putPart(part))
