@@ -73,7 +73,8 @@ async function outcome(program: string, scenario: string, seeds: readonly string
   }
 }
 
-export const fits = (plant: Pick<Plant, "edits">): boolean => edited(plant.edits) !== undefined
+/** Returns false if the source has changed. Throws if it cannot be parsed with the bug. */
+export const fits = (plant: Pick<Plant, "edits">): boolean => planted(plant.edits) !== undefined
 
 export interface Verdict {
   readonly bug: string

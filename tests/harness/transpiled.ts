@@ -12,8 +12,11 @@ const { withRelativeImports } = (await import(pathToFileURL(join(ROOT, "tools/pa
 
 const COMPILER_OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
 
-/** `path`: of the source, from the root. */
+/** Throws if the source cannot be parsed: no test catches a bug that was never built. `path`: of the source, from the root. */
 export function transpiled(source: string, path: string): string {
-  const { outputText } = ts.transpileModule(source, { compilerOptions: COMPILER_OPTIONS, fileName: path })
+  const options = { compilerOptions: COMPILER_OPTIONS, fileName: path, reportDiagnostics: true }
+  const { outputText, diagnostics = [] } = ts.transpileModule(source, options)
+  const [error] = diagnostics
+  if (error !== undefined) throw new Error(`${path}: ${ts.flattenDiagnosticMessageText(error.messageText, " ")}`)
   return withRelativeImports(outputText, path)
 }
