@@ -160,6 +160,16 @@ const PLANTED: readonly Planted[] = [
   },
   {
     rule: "world",
+    path: "packages/server/src/threads/planted-workers.ts",
+    bad: ['import { Worker } from "node:worker_threads"\nexport const x = Worker'],
+    good: [
+      'import type { Worker } from "node:worker_threads"\nexport type X = Worker',
+      'import { parentPort } from "node:worker_threads"\nexport const x = parentPort',
+    ],
+    says: /startThread/,
+  },
+  {
+    rule: "world",
     path: "packages/objects/src/planted.ts",
     bad: [
       "export const x = Date.now()",
@@ -174,7 +184,7 @@ const PLANTED: readonly Planted[] = [
       'import { readFile } from "fs/promises"\nreadFile("x")',
       'export const x = import("node:net")',
       'export { createServer } from "node:http"',
-      'import { Worker } from "node:worker_threads"\nexport const x = Worker',
+      'import { parentPort } from "node:worker_threads"\nexport const x = parentPort',
       'import { randomBytes } from "node:crypto"\nrandomBytes(1)',
       'import * as crypto from "node:crypto"\nexport const x = crypto',
       "export const x = crypto.randomUUID()",

@@ -40,7 +40,7 @@ const MODULES = {
   "dns/promises": { use: NETWORK, in: [SEAM] },
   worker_threads: {
     use: COMPUTE,
-    in: [SEAM, /^packages\/(server\/src\/threads\/[^/]*worker[^/]*|node\/src\/metadata\/checkpoint-threads)\.ts$/],
+    in: [SEAM, /^packages\/server\/src\/threads\/[^/]*worker[^/]*\.ts$/],
   },
   zlib: { use: COMPUTE, in: [SEAM, CLIENT, SANDBOXED, /^packages\/base\/src\/seams\/compute\//] },
   timers: { use: CLOCK, in: [SEAM] },
@@ -72,6 +72,12 @@ const MEMBERS = {
   "AbortSignal.timeout": { use: CLOCK, in: [SEAM] },
 }
 
+/** Threads are started in one place, so that a system that is out of threads is recognized. */
+const THREAD = {
+  use: "use startThread (packages/base/src/seams/threads/real.ts)",
+  in: [/^packages\/base\/src\/seams\/(threads\/real|sandbox\/real-serve)\.ts$/],
+}
+
 /** Only hashing is allowed from node:crypto. */
 const CRYPTO_RANDOM = /^(random|getRandom|webcrypto|generateKey|subtle|prng|pseudoRandom)/i
 
@@ -93,6 +99,12 @@ export default {
       if (typeof source?.value !== "string") return
       const name = source.value.replace(/^node:/, "")
       report(source, source.value, own(MODULES, name))
+      if (name === "worker_threads") {
+        const worker = node.specifiers?.find(
+          specifier => specifier.importKind !== "type" && specifier.imported?.name === "Worker",
+        )
+        if (worker !== undefined) report(worker, "Worker", THREAD)
+      }
       if (name !== "crypto") return
       for (const specifier of node.specifiers ?? []) {
         const imported = specifier.imported?.name ?? specifier.local?.name

@@ -6,9 +6,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import { until } from "@hayloft/base/seams/clock/testing-until.js"
-import { isFailure } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseDeviceId, parseIncarnation, parseLogSequence } from "@hayloft/base/ids.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { startThread, type StartThread } from "@hayloft/base/seams/threads/real.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import type { CheckpointDevice } from "./checkpoint-job.js"
 import { CHECKPOINT_THREADS, CheckpointThreads, type CheckpointThreadLimits } from "./checkpoint-threads.js"
@@ -103,6 +104,28 @@ test("few devices share a thread", async () => {
   assert.equal(second, first)
   assert.notEqual(third, first, "the first thread has as many as it takes")
   assert.deepEqual(others, [third, first], "both have as many, and the fifth goes to either")
+  await threads.close()
+})
+
+test("work fails while the system starts no thread, also work that waits for another's end, and later work is done", async () => {
+  let starts: "all" | "none" = "all"
+  const startOne: StartThread = (entry, options) => {
+    if (starts === "none") throw fail("tooManyInFlight", { message: "the system starts no further thread" })
+    return startThread(entry, options)
+  }
+  const limits = { ...PATIENT, threadsMax: 1, holdMsMax: PATIENT.silenceMsMax }
+  const threads = new CheckpointThreads(ENTRY, new RealClock(), new SimTelemetry().log, limits, startOne)
+  const isShort = (error: unknown): boolean => isFailure(error, "tooManyInFlight")
+  starts = "none"
+  await assert.rejects(run(threads, device(1)), isShort)
+  starts = "all"
+  const dying = run(threads, device(1, "die"))
+  const waiting = [2, 3].map(each => run(threads, device(each)))
+  starts = "none"
+  await assert.rejects(dying, error => isFailure(error, "internal"))
+  for (const each of waiting) await assert.rejects(each, isShort)
+  starts = "all"
+  await run(threads, device(2))
   await threads.close()
 })
 

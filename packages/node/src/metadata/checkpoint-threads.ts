@@ -3,7 +3,7 @@
  * one slot of the pool, since that slot's thread has its metadata store open.
  *
  * Promises  Work completes or fails: with `deviceFailed` if its device has not responded for `silenceMsMax` or
- *           is forgotten, with `internal` if its thread dies. Work that makes progress has no time limit, since a
+ *           is forgotten, with `internal` if its thread dies, with `tooManyInFlight` if the system starts none. Work that makes progress has no time limit, since a
  *           retry would take as long. A device that is slow or hangs delays others for `holdMsMax` at most: then
  *           its thread is set aside with it, and the slot gets a new thread.
  *           A thread that was set aside closes its open files when its work ends; until then no other thread
@@ -13,8 +13,8 @@
  *           A thread without work for `idleMsMax` closes its open files and ends.
  * Limits    CHECKPOINT_THREADS; at most one thread for each device is set aside or abandoned.
  */
-import { Worker } from "node:worker_threads"
-import { fail, type Failure } from "@hayloft/base/failures.js"
+import type { Worker } from "node:worker_threads"
+import { asFailure, fail, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId, LogSequence } from "@hayloft/base/ids.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"
 import type { RowScrubCursor, RowsScrubbed, LogScrubbed, MergeOutcome } from "@hayloft/engine/device/index.js"
@@ -22,6 +22,7 @@ import { mapBounded } from "@hayloft/base/life/index.js"
 import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { startThread, type StartThread } from "@hayloft/base/seams/threads/real.js"
 import { within } from "@hayloft/base/seams/clock/within.js"
 import type { CheckpointDevice, CheckpointJob, CheckpointJobResult, MergeJob } from "./checkpoint-job.js"
 import { logRebuilt } from "../devices/device-stack.js"
@@ -73,12 +74,12 @@ class Thread {
   isAbandoned = false
 
   constructor(
-    entry: URL,
+    worker: Worker,
     private readonly clock: Clock,
     private readonly output: Log,
     onEnd: (error: unknown) => void,
   ) {
-    this.worker = new Worker(entry, { name: "checkpoint" })
+    this.worker = worker
     const end = (error: unknown): void => {
       if (this.hasEnded) return
       this.hasEnded = true
@@ -144,6 +145,7 @@ export class CheckpointThreads implements CheckpointRunner {
     private readonly clock: Clock,
     private readonly output: Log,
     private readonly limits: CheckpointThreadLimits = CHECKPOINT_THREADS,
+    private readonly startOne: StartThread = startThread,
   ) {
     this.slots = Array.from({ length: limits.threadsMax }, () => ({
       thread: undefined,
@@ -254,17 +256,25 @@ export class CheckpointThreads implements CheckpointRunner {
   /** Gives an idle thread of the slot its next task. */
   private pump(slot: Slot): void {
     if (slot.isResting || slot.thread?.task !== undefined) return
-    const at = slot.waiting.findIndex(({ deviceId }) => !this.aside.has(deviceId))
-    const [task] = at === -1 ? [] : slot.waiting.splice(at, 1)
-    if (task === undefined) return
-    const thread = (slot.thread ??= this.start(slot))
-    thread.task = task
-    thread.sinceMs = this.clock.monotonicMs()
-    thread.performing = this.perform(thread, task)
+    for (;;) {
+      const at = slot.waiting.findIndex(({ deviceId }) => !this.aside.has(deviceId))
+      const [task] = at === -1 ? [] : slot.waiting.splice(at, 1)
+      if (task === undefined) return
+      try {
+        const thread = (slot.thread ??= this.start(slot))
+        thread.task = task
+        thread.sinceMs = this.clock.monotonicMs()
+        thread.performing = this.perform(thread, task)
+        return
+      } catch (error) {
+        task.reject(asFailure(error))
+      }
+    }
   }
 
   private start(slot: Slot): Thread {
-    const thread: Thread = new Thread(this.entry, this.clock, this.output, error => {
+    const worker = this.startOne(this.entry, { name: "checkpoint" })
+    const thread: Thread = new Thread(worker, this.clock, this.output, error => {
       this.begun.delete(thread)
       if (slot.thread === thread) slot.thread = undefined
       if (!this.isClosed && !thread.isAbandoned) this.output.error("checkpoint_thread_ended", { error: String(error) })

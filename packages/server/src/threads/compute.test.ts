@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { test } from "node:test"
-import { isFailure } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import { CODEC_SCRATCH_BYTES, makeCodec } from "@hayloft/engine/erasure/index.js"
 import { referenceEncode } from "@hayloft/engine/erasure/testing-reference.js"
 import type { HashPipelinePlan, Slab } from "@hayloft/base/seams/compute/index.js"
@@ -12,6 +12,7 @@ import {
   ThreadCompute,
 } from "@hayloft/base/seams/compute/index.js"
 import { sealingSuite } from "@hayloft/base/seams/compute/sealing-suite.js"
+import { startThread } from "@hayloft/base/seams/threads/real.js"
 import { computeSuite } from "@hayloft/base/seams/compute/suite.js"
 
 const ENTRY = new URL("./compute-worker.js", import.meta.url)
@@ -73,6 +74,31 @@ test("a thread that cannot start rejects instead of hanging", LIMITED, async () 
   await assert.rejects(coding, error => isFailure(error, "internal"))
   await compute.close()
 })
+
+test(
+  "while the system starts no thread, those that run do the work, and without one it is refused",
+  LIMITED,
+  async () => {
+    let startsLeft = 0
+    const compute = new ThreadCompute(makeCodec, ENTRY, { ...SIZES, threads: 2 }, (entry, options) => {
+      if (startsLeft === 0) throw fail("tooManyInFlight", { message: "the system starts no further thread" })
+      startsLeft -= 1
+      return startThread(entry, options)
+    })
+    const isShort = (error: unknown): boolean => isFailure(error, "tooManyInFlight")
+    const slab = await compute.slabs.take(never)
+    const request = { slab, lengthBytes: 1_000_000, shape: SHAPE, seeds: SEEDS }
+    const refused = compute.openHashPipeline(PLAN)
+    await assert.rejects(refused.code(request), isShort)
+    assert.throws(() => refused.feed(slab, 0, 1_000_000), isShort)
+    refused.close()
+    startsLeft = 1
+    const pipelines = [1, 2].map(() => compute.openHashPipeline(PLAN))
+    for (const pipeline of pipelines) assert.equal((await pipeline.code(request)).length, 6)
+    for (const pipeline of pipelines) pipeline.close()
+    await compute.close()
+  },
+)
 
 test("closing while a thread works rejects its calls", LIMITED, async () => {
   const compute = new ThreadCompute(makeCodec, ENTRY, SIZES)

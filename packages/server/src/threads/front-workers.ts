@@ -6,7 +6,7 @@
  *           thread that has ended: a disk may hang.
  * Limits    FRONT_THREAD_LIMITS.
  */
-import { Worker, type MessagePort } from "node:worker_threads"
+import type { MessagePort, Worker } from "node:worker_threads"
 import type { CountedAttempt, Denials, RateLimiter, SecretAttempts } from "@hayloft/access/index.js"
 import type { AccessLog, Events, LiveRequests } from "@hayloft/admin/observe/index.js"
 import { must } from "@hayloft/base/assert.js"
@@ -16,6 +16,7 @@ import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
 import { openChannel } from "@hayloft/base/seams/channel/real.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { hurried } from "@hayloft/base/seams/clock/hurried.js"
+import { startThread, type StartThread } from "@hayloft/base/seams/threads/real.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { Soon } from "@hayloft/base/soon.js"
@@ -84,6 +85,8 @@ interface ThreadsHost {
    * silent stays as it is: a test makes no thread answer faster.
    */
   readonly haste?: number | undefined
+  /** Default: `startThread`. */
+  readonly startOne?: StartThread | undefined
 }
 
 /** The store that the threads serve now. */
@@ -138,7 +141,14 @@ class FrontThread {
 
   constructor(
     { name, start, link, port }: BegunFront,
-    { clock, events, requests, accessLog, shares }: ThreadsHost & { readonly shares: ThreadShares },
+    {
+      clock,
+      events,
+      requests,
+      accessLog,
+      shares,
+      startOne = startThread,
+    }: ThreadsHost & { readonly shares: ThreadShares },
     {
       fronts: _,
       denials,
@@ -185,7 +195,7 @@ class FrontThread {
     const { isWatched } = requests
     const workerData: FrontOrder = { ...served, name, ports, start, isWatched, port }
     const resourceLimits = { maxYoungGenerationSizeMb: FRONT_THREAD_LIMITS.youngGenerationMib }
-    this.worker = new Worker(ENTRY, { workerData, transferList: [port], name, execArgv: [], resourceLimits })
+    this.worker = startOne(ENTRY, { workerData, transferList: [port], name, execArgv: [], resourceLimits })
     let reason = "it has ended by itself"
     this.worker.on("error", error => {
       reason = asFailure(error).message
@@ -398,13 +408,20 @@ export class FrontThreads implements BackgroundService {
     }
   }
 
-  /** Throws as `Fronts.begin`. */
+  /** Throws as `Fronts.begin` and `startThread`. */
   private async start(name: string, session: ServedSession, ports: readonly SharedPort[]): Promise<FrontThread> {
     const { channel, port } = openChannel()
     const link = new ThreadLink(channel, this.host.clock)
     const begun = { name, link, port, start: await session.fronts.begin(link) }
     const host = { ...this.host, shares: this.shares }
-    const thread = new FrontThread(begun, host, session, ports, counted => this.attempted(counted, name))
+    let thread: FrontThread
+    try {
+      thread = new FrontThread(begun, host, session, ports, counted => this.attempted(counted, name))
+    } catch (error) {
+      // The front that has begun ends with its link.
+      link.close()
+      throw error
+    }
     this.threads.set(name, thread)
     void thread.ended.then(() => {
       this.metrics.retire(thread.snapshot)

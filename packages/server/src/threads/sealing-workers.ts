@@ -6,9 +6,10 @@
  *           when none was needed for `idleMs`, or the store closes. One that fails, or whose thread ends, fails alone.
  * Limits    DERIVATION_LIMITS.
  */
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import { asFailure, fail } from "@hayloft/base/failures.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { startThread } from "@hayloft/base/seams/threads/real.js"
 import { InOrder } from "@hayloft/base/life/index.js"
 import type { Argon2id } from "../minio/admin/sealed.js"
 
@@ -57,7 +58,7 @@ export class Derivations {
   }
 
   private begin(): Worker {
-    const worker = new Worker(ENTRY, { name: "sealing", execArgv: [] })
+    const worker = startThread(ENTRY, { name: "sealing", execArgv: [] })
     // The process may end meanwhile.
     worker.unref()
     worker.once("exit", () => {

@@ -5,9 +5,10 @@
  *           with `internal`, after it has certainly stopped touching the shared memory.
  *           A thread without unanswered orders does not keep the process alive.
  */
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import type { Failure } from "../../failures.js"
 import { fail } from "../../failures.js"
+import type { StartThread } from "../threads/real.js"
 import type { ThreadAnswer, Order, ThreadStart } from "./thread-protocol.js"
 
 type AnsweredOrder = Extract<Order, { readonly id: number }>
@@ -32,8 +33,9 @@ export class ThreadHandle {
   private death: Failure | undefined
   private isClosing = false
 
-  constructor(entry: URL, start: ThreadStart) {
-    this.worker = new Worker(entry, { workerData: start, name: "compute", execArgv: [] })
+  /** Throws as `startThread`. */
+  constructor(entry: URL, workerData: ThreadStart, start: StartThread) {
+    this.worker = start(entry, { workerData, name: "compute", execArgv: [] })
     this.worker.unref()
     this.worker.on("message", (answer: ThreadAnswer) => this.settle(answer))
     this.worker.on("error", error => {

@@ -6,7 +6,8 @@
  * that need mostly MD5 are collected on one thread, which hashes them together.
  *
  * Promises  A thread that dies fails only the bodies pinned to it (`internal`); the next body gets a
- *           new thread. Threads start with the first body that needs them.
+ *           new thread. Threads start with the first body that needs them. While the system starts none, those
+ *           that run do the work; if there is none, calls that need one throw or reject with `tooManyInFlight`.
  * Limits    `threads`, the slab pool, FEED_BYTES between signals.
  */
 import { setImmediate } from "node:timers/promises"
@@ -42,6 +43,7 @@ import { openInPlace, openSegment, openSteps, sealSegment } from "./sealing.js"
 import { ShardRegion } from "./shard-memory.js"
 import type { SlabMemory } from "./slabs.js"
 import { allocateSlabs, GrantedSlab, scratchOf, Slabs } from "./slabs.js"
+import { startThread } from "../threads/real.js"
 import { ThreadHandle } from "./thread-handle.js"
 
 /** Bodies up to this length are hashed and coded on the calling thread. */
@@ -249,6 +251,7 @@ export class ThreadCompute implements Compute {
     makeCoder: MakeCoder,
     private readonly entry: URL,
     sizes: ThreadSizes,
+    private readonly startOne = startThread,
   ) {
     const { threads } = sizes
     if (!(threads >= 1 && threads <= THREADS_MAX))
@@ -356,10 +359,14 @@ export class ThreadCompute implements Compute {
     const running = this.threads.filter(thread => thread !== undefined).sort((a, b) => a.pipelines - b.pipelines)
     const [best] = running
     if (best !== undefined && (best.pipelines === 0 || idle < 0)) return best
-    // Scratch area 0 is the calling thread's.
-    const started = new ThreadHandle(this.entry, { memory: this.memory.memory, worker: idle + 1 })
-    this.threads[idle] = started
-    return started
+    try {
+      // Scratch area 0 is the calling thread's.
+      const start = { memory: this.memory.memory, worker: idle + 1 }
+      return (this.threads[idle] = new ThreadHandle(this.entry, start, this.startOne))
+    } catch (error) {
+      if (best === undefined) throw error
+      return best
+    }
   }
 }
 
