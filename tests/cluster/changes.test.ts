@@ -2,8 +2,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
+import { z } from "zod"
 import { BrokenAnswer, RemoteFailure, S3Client, Unreachable } from "@hayloft/client/index.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { hayloftHere } from "../harness/command-here.js"
 import type { TestNode } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Load } from "./load.js"
@@ -15,6 +17,7 @@ const PAUSE_MS = 50
 const CLIENTS = 1
 const REQUESTS = 10
 const BODY_BYTES = 20_000
+const LISTED = z.object({ id: z.string(), path: z.string(), state: z.string() })
 
 /** Writes to the node until it takes no connections any more. */
 async function refusalsUntilEnd({ access }: TestNode): Promise<readonly string[]> {
@@ -35,6 +38,23 @@ async function refusalsUntilEnd({ access }: TestNode): Promise<readonly string[]
     return refusals
   } finally {
     client.close()
+  }
+}
+
+/** Neither a folder that is missing nor those of other nodes can be given up on a stopped node. */
+async function changesNothing({ folders }: TestNode, missing: string): Promise<void> {
+  const here = folders.flatMap(folder => ["--data", folder])
+  const { stdout } = await hayloftHere(["device", "list", ...here, "--json"])
+  const devices = stdout
+    .trim()
+    .split("\n")
+    .map(line => LISTED.parse(JSON.parse(line)))
+  const missed = devices.filter(({ state }) => state === "missing").map(({ path }) => path)
+  assert.deepEqual(missed, [missing], "those of other nodes cannot be seen, and are not missing")
+  for (const { id } of devices.filter(({ path }) => !folders.includes(path))) {
+    const { code, stderr } = await hayloftHere(["device", "forget", id, ...here, "--yes", "--accept-loss"])
+    assert.notEqual(code, 0)
+    assert.match(stderr, /nothing was changed: .* in its database, and only a running node changes them/)
   }
 }
 
@@ -88,6 +108,7 @@ test(
             all.some(device => device.path === folder && device.state === "active")
         await first.stop()
         first.folders = kept
+        await changesNothing(first, moved)
         await first.start()
         await statusSays(third, isActive(kept[0] ?? ""))
         await fourth.stop()

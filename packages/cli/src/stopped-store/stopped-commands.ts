@@ -33,9 +33,12 @@ export class StoppedCommands {
   list(): Promise<boolean> {
     return this.#with(async store => {
       const { here } = store
-      const devices = store.record.devices.map(({ id, state, pathHint, weight, capacityBytes }) => ({
+      const { devices: known } = store.record
+      const nodesHere = new Set(known.filter(({ id }) => here.has(id)).map(({ home }) => home?.node))
+      const devices = known.map(({ id, home, state, pathHint, weight, capacityBytes }) => ({
         id,
-        state: here.has(id) ? state : ("missing" as const),
+        // Folders of other nodes cannot be seen from here: their state is the one that this node has known last.
+        state: here.has(id) || !nodesHere.has(home?.node) ? state : ("missing" as const),
         path: pathHint,
         weight,
         capacityBytes,
@@ -53,6 +56,7 @@ export class StoppedCommands {
 
   forget(texts: readonly string[], options: LossOptions): Promise<boolean> {
     return this.#with(async stoppedStore => {
+      await stoppedStore.checkChangeable()
       const { giveUpDevices } = await import("@hayloft/node/index.js")
       const ids = texts.map(text => this.#find(stoppedStore, text))
       const change = giveUpDevices(stoppedStore.record, ids, stoppedStore.here, this.io.clock.wallMs())
@@ -62,6 +66,7 @@ export class StoppedCommands {
 
   replace(text: string, folder: string, options: LossOptions): Promise<boolean> {
     return this.#with(async stoppedStore => {
+      await stoppedStore.checkChangeable()
       const { fillPlace } = await import("@hayloft/node/index.js")
       const device = await stoppedStore.newDevice(resolve(this.io.workingFolder, folder))
       const change = fillPlace(

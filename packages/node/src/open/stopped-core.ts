@@ -29,6 +29,19 @@ export interface StoppedChange {
   readonly loss: string | undefined
 }
 
+/**
+ * Throws `invalidArgument` if the record in effect is not the newest one in the folders, but one in a database: a newer one
+ * in folders is the sign of a database that has lost changes, and would stop all nodes. `isAttested`: a folder attests
+ * that a node has used the database. Until the first has, after a move to one, the folders decide.
+ */
+export function checkChangeable({ tablets }: ControlRecord, isAttested: boolean): void {
+  if (tablets.length > 0 || !isAttested) return
+  const message =
+    "nothing was changed: this store's devices are recorded in its database, and only a running node changes them; " +
+    "start this node, which opens without its missing folders, or use another one, and repeat the command there"
+  throw fail("invalidArgument", { message })
+}
+
 /** `here`: the devices that the change can be written to. Throws `invalidArgument` if the change is impossible. */
 export function giveUpDevices(
   record: ControlRecord,

@@ -3,7 +3,7 @@
  *
  * Promises  A change is in effect once it is on every device that is present. The next start of the store finds
  *           it, also if other devices have meanwhile received other changes.
- * Refuses   A running store: `folderInUse`.
+ * Refuses   A running store: `folderInUse`. A change of one whose metadata is in a database: `invalidArgument`.
  */
 import { must } from "@hayloft/base/assert.js"
 import { hexOf } from "@hayloft/base/bytes.js"
@@ -11,6 +11,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { parseDeviceId, parseIncarnation, type DeviceId } from "@hayloft/base/ids.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"
 import type { NewDevice } from "@hayloft/engine/cluster/index.js"
+import { readDatabaseMark } from "../cluster/database-marks.js"
 import { checkRemains, type FolderOwner } from "../control/folders.js"
 import { FORGET_LIVES, nextGeneration, stepsBetween } from "../control/steps-core.js"
 import {
@@ -33,6 +34,7 @@ import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { inspect, type FolderInspection } from "./folder-inspection.js"
 import { incarnationAfter } from "./open-store.js"
 import { devicesIn, newestOf, type DeviceFolder } from "./start-core.js"
+import { checkChangeable } from "./stopped-core.js"
 
 export class StoppedStore {
   private readonly owned: Ownership[] = []
@@ -103,8 +105,21 @@ export class StoppedStore {
     return { id, pathHint: path, isMountPoint, capacityBytes: totalBytes }
   }
 
-  /** Writes the record, step by step, to every device that is present. `added`: a device that the record adds. */
+  /** Throws `invalidArgument` if only a running node may change the record: see `checkChangeable`. */
+  async checkChangeable(): Promise<void> {
+    const marks = await mapBounded(this.folders, DEVICES_MAX, ({ path }) => readDatabaseMark(this.owner.disk, path))
+    checkChangeable(
+      this.record,
+      marks.some(mark => mark !== undefined),
+    )
+  }
+
+  /**
+   * Writes the record, step by step, to every device that is present. `added`: a device that the record adds.
+   * Throws as `checkChangeable`.
+   */
   async commit(next: ControlRecord, added?: NewDevice): Promise<void> {
+    await this.checkChangeable()
     const { clock, disk, incarnation } = this.owner
     const least = { incarnation, formatEpoch: formatEpochOf(this.record) }
     const folders = added === undefined ? this.folders : [...this.folders, await this.makeDevice(added)]
