@@ -42,7 +42,7 @@ interface RescueOptions extends OutputOptions {
 export function addRescueCommand(program: Command, io: CliIo, signal: AbortSignal): void {
   const command = withLocked(withJson(program.command("rescue")))
     .description(
-      "recover a store whose metadata is lost from its data folders into a new store; exit code 1 if anything is incomplete",
+      "recover a store whose metadata is lost from its data folders into a new store; exit code 1 if anything is incomplete, or no complete snapshot of the metadata is found",
     )
     .requiredOption("--from <FOLDER...>", "data folders of the lost store, of all its machines; they are only read")
     .option("--to <FOLDER...>", "new or empty folders for the new store")
@@ -97,6 +97,8 @@ async function rescueCommand(
       ...(lostValues > 0 ? [`${plural(lostValues, "value")} of K2V`] : []),
     ]
     if (objects + lostValues > 0) throw new CliError("failed", `${lost.join(" and ")} not rescued; the list names them`)
+    // Nobody can say then that the new store has everything.
+    if (!summary.snapshot?.isComplete) throw new CliError("failed", lackText(summary))
   } finally {
     progress.end()
   }
@@ -134,6 +136,13 @@ function nameText({ kind, name = "", bucket = "", key = "" }: RescueEntry): stri
 
 const sumText = (what: string, { objects, bytes }: ListSums): string =>
   labelled(what, `${plural(objects, "object")}, ${sizeText(bytes)}`)
+
+const lackText = ({ snapshot, needles }: RescueSummary): string => {
+  if (needles === 0) return "nothing readable was found in the folders"
+  return snapshot === undefined
+    ? "no snapshot of the metadata was found, so that it is unknown what else the store had"
+    : "the snapshot of the metadata has gaps, so that it is unknown what else the store had"
+}
 
 /** No list can name what only the lost metadata had. */
 function unknownText(snapshot: RescueSummary["snapshot"]): string {
